@@ -1,0 +1,1 @@
+"""What reads history: the lake, its archive, SQL and batch jobs."""

@@ -1,0 +1,1 @@
+"""What touches the world: log, transport, stores, vault, gateway, channels, sources."""

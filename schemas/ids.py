@@ -1,0 +1,38 @@
+"""Event ids: UUIDs whose first 48 bits are a time (RFC 9562, section 5.7).
+
+A client's id is random, or derived from its idempotency key, so that a retry has the same id.
+A derived event's id is computed from what it was derived from, so that it is the same when it is
+derived again.
+"""
+
+import secrets
+from hashlib import blake2b
+
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0b10 << 62
+_RANDOM_A = (1 << 12) - 1
+_RANDOM_B = (1 << 62) - 1
+
+
+def uuid7(time_ms: int) -> str:
+    """A fresh UUIDv7 for a time in milliseconds since 1970."""
+    return _layout(time_ms, secrets.randbits(74))
+
+
+def derived_id(time_ms: int, *parts: str | int) -> str:
+    """A UUID with version 7's layout that is the same whenever time and parts are."""
+    joined = "\x1f".join(map(str, parts)).encode()
+    return _layout(time_ms, int.from_bytes(blake2b(joined, digest_size=10).digest()) >> 6)
+
+
+def _layout(time_ms: int, bits: int) -> str:
+    """Time and 74 other bits in UUIDv7's layout, written the usual way."""
+    value = (
+        (time_ms & (1 << 48) - 1) << 80
+        | _VERSION_7
+        | (bits >> 62 & _RANDOM_A) << 64
+        | _VARIANT
+        | bits & _RANDOM_B
+    )
+    h = f"{value:032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

@@ -1,0 +1,41 @@
+"""Errors of this room and of the ports it declares."""
+
+
+class StreamError(Exception):
+    """Base class."""
+
+
+class LogError(StreamError):
+    """The log could not do what was asked."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be written now (disk full, another host, a failed write): try again later."""
+
+
+class UnknownTopic(LogError):
+    """A topic or partition that the log does not have."""
+
+
+class BadPosition(LogError):
+    """A text that is no position, or a position of a topic that the view is not fed by."""
+
+
+class NotYetApplied(StreamError):
+    """A view has not applied a position within the time a reader was ready to wait."""
+
+
+class FoldError(StreamError):
+    """A fold is declared wrongly, or did what a fold may not do."""
+
+
+class VaultError(StreamError):
+    """The vault could not do what was asked."""
+
+
+class Erased(VaultError):
+    """The subject has been erased: what was sealed for it cannot be opened, nor sealed again."""
+
+
+class Tampered(VaultError):
+    """A sealed value does not belong to the event, subject and tenant that it came with."""

@@ -1,0 +1,124 @@
+"""The log's port: append, read from a position, follow."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from schemas.topic import Topic
+from streams.errors import BadPosition
+
+
+class Position(NamedTuple):
+    """Where a record is: written `topic/partition/offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read what `str` writes.
+
+        Raises:
+            BadPosition: the text is no position.
+        """
+        topic, _, rest = text.partition("/")
+        partition, _, offset = rest.partition("/")
+        if not (topic and partition.isdecimal() and offset.isdecimal()):
+            raise BadPosition(f"{text!r} is no position: write it as topic/partition/offset")
+        return cls(topic, int(partition), int(offset))
+
+
+class Entry(NamedTuple):
+    """A record that is not in the log yet."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+@dataclass(slots=True)
+class Records:
+    """Some records of one partition, in columns.
+
+    Attributes:
+        start: the offset that was asked for; nothing between it and `offsets[0]` exists any more.
+        offsets: ascending; compaction and erasure may have left gaps.
+        times_ms: when each record was appended.
+    """
+
+    topic: str
+    partition: int
+    start: int
+    offsets: Sequence[int]
+    times_ms: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def next_offset(self) -> int:
+        """Where to read on."""
+        return self.offsets[-1] + 1
+
+    def since(self, offset: int) -> "Records":
+        """Without the records before an offset."""
+        skip = sum(1 for o in self.offsets if o < offset)
+        return Records(
+            self.topic,
+            self.partition,
+            max(self.start, offset),
+            self.offsets[skip:],
+            self.times_ms[skip:],
+            self.keys[skip:],
+            self.values[skip:],
+        )
+
+
+class Log(Protocol):
+    """An append-only log of topics in partitions.
+
+    Reading may happen on any thread; `append` returns at once and never blocks on the disk.
+    """
+
+    @property
+    def incarnation(self) -> str:
+        """A random id of this log: positions of another incarnation mean nothing here."""
+
+    def create(self, topics: Iterable[Topic]) -> None:
+        """Create those of these topics that do not exist; partitions of existing ones stay."""
+
+    def topics(self) -> dict[str, int]:
+        """The number of partitions of every topic."""
+
+    def append(self, entries: Sequence[Entry]) -> "Future[list[Position]]":
+        """Append all of the entries or none, durably; the future has their positions, in order.
+
+        Raises (from the future):
+            LogUnavailable: nothing was appended; the same entries may be appended again.
+            UnknownTopic: an entry's topic or partition does not exist.
+        """
+
+    def read(self, topic: str, partition: int, offset: int, max_records: int) -> Records | None:
+        """Up to `max_records` records from an offset on, or None if there are none yet.
+
+        Raises:
+            UnknownTopic: there is no such partition.
+        """
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that is kept, and the one that the next record will have.
+
+        Raises:
+            UnknownTopic: there is no such partition.
+        """
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait for appends, by whichever process; False if there was none in time."""

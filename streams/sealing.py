@@ -1,0 +1,102 @@
+"""From what happened to a record of the log: the one door through which events go in.
+
+Here an event gets its envelope, its key and partition, and its personal fields are sealed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import Catalog
+from schemas.envelope import SPECVERSION, Event, encode
+from schemas.event import Data, EventType, event_type_of
+from schemas.partition import partition_of
+from streams.errors import FoldError
+from streams.log import Entry
+from streams.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where events come from: the part of their envelopes that they share."""
+
+    source: str
+    tenant: str
+    time: datetime
+    traceparent: str | None = None
+    cause: str | None = None
+
+
+class Sealer:
+    """Turns events into entries of the log."""
+
+    def __init__(self, catalog: Catalog, vault: Vault) -> None:
+        self._catalog = catalog
+        self._vault = vault
+
+    def entry(self, data: Data, origin: Origin, id: str, ordinal: int = 0) -> Entry:
+        """One event as an entry.
+
+        Raises:
+            Erased: it has personal fields, but its subject was erased.
+        """
+        type_ = event_type_of(type(data))
+        sealed = self._seal(type_, data, origin.tenant, id) if type_.personal else None
+        envelope: Any = self._catalog.envelope(type(data))
+        event = envelope(
+            specversion=SPECVERSION,
+            id=id,
+            source=origin.source,
+            time=origin.time,
+            tenant=origin.tenant,
+            subject=type_.subject_of(data),
+            cause=origin.cause,
+            ordinal=ordinal,
+            traceparent=origin.traceparent,
+            sealed=sealed,
+            data=without_personal(type_, data) if sealed else data,
+        )
+        key = type_.topic.record_key(origin.tenant, type_.key_of(data))
+        topic = type_.topic
+        return Entry(topic.name, partition_of(key, topic.partitions), key, encode(event))
+
+    def unsealed(self, event: Event[Any]) -> Data:
+        """An event's data with its personal fields, opened.
+
+        Raises:
+            Erased: the subject was erased: the fields stay absent for ever.
+            Tampered: the sealed blob is not this event's.
+        """
+        unopened: Data = event.data
+        type_ = event_type_of(type(unopened))
+        subject = type_.subject_of(unopened)
+        if event.sealed is None or subject is None:
+            return unopened
+        plain = self._vault.unseal(
+            event.tenant, subject, seal_context(type_, event.id), event.sealed
+        )
+        personal = msgspec.json.decode(plain)
+        return msgspec.convert(msgspec.structs.asdict(event.data) | personal, type_.data)
+
+    def _seal(self, type_: EventType, data: Data, tenant: str, id: str) -> str | None:
+        personal = {f: v for f in type_.personal if (v := getattr(data, f)) is not None}
+        subject = type_.subject_of(data)
+        if not personal:
+            return None
+        if subject is None:
+            raise FoldError(f"{type_.name}: personal fields, but no subject to seal them for")
+        return self._vault.seal(
+            tenant, subject, seal_context(type_, id), msgspec.json.encode(personal)
+        )
+
+
+def seal_context(type_: EventType, id: str) -> str:
+    """What the sealed blob of an event is bound to."""
+    return f"{type_.name}/{id}"
+
+
+def without_personal(type_: EventType, data: Data) -> Data:
+    """The data with its personal fields absent."""
+    return msgspec.structs.replace(data, **dict.fromkeys(type_.personal))
