@@ -1,0 +1,31 @@
+"""Errors of this room. What a port of `streams` promises to raise is a subclass of its error too."""
+
+from streams.errors import VaultError
+
+
+class ConnectorError(Exception):
+    """Base class."""
+
+
+class NewerFormat(ConnectorError):
+    """A file was written by a later version of Sixfold, which this one cannot read."""
+
+
+class MasterKeyError(ConnectorError, VaultError):
+    """The master key is missing, unreadable, open to others, or not the one that is needed."""
+
+
+class SuppressionListLost(ConnectorError, VaultError):
+    """The list of erased persons does not belong to the vault, or lacks erasures that it made."""
+
+
+class AddressRefused(ConnectorError):
+    """A host has an address that nobody may make this server connect to."""
+
+
+class Unreachable(ConnectorError):
+    """A host could not be found or connected to, or did not answer in time."""
+
+
+class TopicMismatch(ConnectorError):
+    """A topic exists with another number of partitions than is declared."""
