@@ -1,0 +1,1 @@
+"""The gateway: HTTP and WebSocket on one port."""
