@@ -39,3 +39,21 @@ class Erased(VaultError):
 
 class Tampered(VaultError):
     """A sealed value does not belong to the event, subject and tenant that it came with."""
+
+
+class RuleBroken(StreamError):
+    """A value that was asked for is against the rules.
+
+    Attributes:
+        field: the name of the request's field, or of the setting.
+        reason: what is wrong with it, and what to do instead.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class KeysExhausted(StreamError):
+    """A region has no counter left to make keys of."""
