@@ -29,3 +29,7 @@ class Unreachable(ConnectorError):
 
 class TopicMismatch(ConnectorError):
     """A topic exists with another number of partitions than is declared."""
+
+
+class BadDatabase(ConnectorError):
+    """The database of countries is missing or is none."""
