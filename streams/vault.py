@@ -62,3 +62,10 @@ class Vault(Protocol):
 
     def drop_secret(self, tenant: str, name: str) -> bool:
         """Forget a secret; False if there was none."""
+
+    def keyed_hash(self, purpose: str, data: bytes) -> bytes:
+        """A 32-byte hash under a key that only the vault has and never changes.
+
+        For what is looked up or verified but never opened: API keys at rest, signed cursors. Two
+        purposes do not share hashes; those that begin with `vault/` are the vault's own.
+        """
