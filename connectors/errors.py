@@ -33,3 +33,7 @@ class TopicMismatch(ConnectorError):
 
 class BadDatabase(ConnectorError):
     """The database of countries is missing or is none."""
+
+
+class DamagedLog(ConnectorError):
+    """A log file is damaged, so that its rest cannot be read."""
