@@ -1,6 +1,7 @@
 import struct
 import xml.etree.ElementTree as ET
 import zlib
+from collections.abc import Callable
 
 import pytest
 import segno
@@ -39,7 +40,9 @@ def test_different_urls_have_different_codes() -> None:
     ("size_px", "border", "field"),
     [(63, 4, "size"), (2_049, 4, "size"), (256, -1, "border"), (256, 17, "border")],
 )
-def test_sizes_out_of_bounds_are_refused(draw, size_px: int, border: int, field: str) -> None:
+def test_sizes_out_of_bounds_are_refused(
+    draw: Callable[[str, int, int], bytes], size_px: int, border: int, field: str
+) -> None:
     with pytest.raises(RuleBroken) as broken:
         draw(URL, size_px, border)
     assert broken.value.field == field
