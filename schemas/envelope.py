@@ -11,6 +11,9 @@ import msgspec
 
 from schemas.event import Data, EventType
 
+# The tenant of events that are the platform's own: dead letters, erasures, its own settings.
+PLATFORM_TENANT = "platform"
+
 SPECVERSION = "1.0"
 CONTENT_TYPE = "application/cloudevents+json"
 

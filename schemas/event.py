@@ -9,29 +9,30 @@ class LinkClicked(Data):
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.errors import DeclarationError
 from schemas.fields import Mention, Subject, field_types, is_personal, mentions_type
+from schemas.frozen import Frozen
 from schemas.topic import Topic
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+")
 
 
-class Data(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Base class of what an event says: the `data` of its CloudEvent.
-
-    Frozen, so that a fold cannot change what another fold reads; outside the garbage collector,
-    which decoded JSON, having no cycles, does not need.
-    """
+class Data(Frozen, omit_defaults=True):
+    """Base class of what an event says: the `data` of its CloudEvent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """What the catalog knows of one event type."""
+    """What the catalog knows of one event type.
+
+    Attributes:
+        internal: only the platform itself writes such events; clients may not post them.
+    """
 
     name: str
     topic: Topic
@@ -40,6 +41,7 @@ class EventType:
     subject: str | None
     mentions: tuple[str, ...]
     personal: tuple[str, ...]
+    internal: bool = False
 
     def key_of(self, data: Data) -> str:
         """The value of the field that events of this type are partitioned by."""
@@ -53,8 +55,11 @@ class EventType:
 D = TypeVar("D", bound=type[Data])
 
 
-def event(name: str, *, topic: Topic | str, key: str) -> Callable[[D], D]:
+def event(name: str, *, topic: Topic | str, key: str, internal: bool = False) -> Callable[[D], D]:
     """Register a struct as the event type `name` of a topic, partitioned by the field `key`.
+
+    Args:
+        internal: only the platform itself writes such events.
 
     Raises:
         DeclarationError: the declaration breaks a rule of the catalog.
@@ -62,7 +67,8 @@ def event(name: str, *, topic: Topic | str, key: str) -> Callable[[D], D]:
 
     def register(data: D) -> D:
         declared = topic if isinstance(topic, Topic) else Topic(topic)
-        data.__event_type__ = _describe(name, declared, key, data)  # type: ignore[attr-defined]
+        described = replace(_describe(name, declared, key, data), internal=internal)
+        data.__event_type__ = described  # type: ignore[attr-defined]
         return data
 
     return register

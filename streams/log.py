@@ -120,5 +120,8 @@ class Log(Protocol):
             UnknownTopic: there is no such partition.
         """
 
-    async def changed(self, timeout_s: float) -> bool:
-        """Wait for appends, by whichever process; False if there was none in time."""
+    def version(self) -> int:
+        """A number that has grown whenever there may be something new to read."""
+
+    async def changed(self, version: int, timeout_s: float) -> bool:
+        """Wait until `version()` is another than the one given; False if it is not in time."""

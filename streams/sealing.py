@@ -3,14 +3,15 @@
 Here an event gets its envelope, its key and partition, and its personal fields are sealed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from schemas.catalog import Catalog
-from schemas.envelope import SPECVERSION, Event, encode
+from schemas.envelope import SPECVERSION, Envelope, Event, encode
 from schemas.event import Data, EventType, event_type_of
 from schemas.partition import partition_of
 from streams.errors import FoldError
@@ -62,8 +63,12 @@ class Sealer:
         topic = type_.topic
         return Entry(topic.name, partition_of(key, topic.partitions), key, encode(event))
 
-    def unsealed(self, event: Event[Any]) -> Data:
-        """An event's data with its personal fields, opened.
+    def deduplicated(self, topics: Iterable[str]) -> frozenset[str]:
+        """Those of these topics whose clients' events are known by their ids."""
+        return frozenset(t for t in topics if self._catalog.topics[t].deduplicated)
+
+    def opened(self, event: Event[Any]) -> Event[Any]:
+        """An event whose personal fields, if it has any, are in its data.
 
         Raises:
             Erased: the subject was erased: the fields stay absent for ever.
@@ -73,12 +78,13 @@ class Sealer:
         type_ = event_type_of(type(unopened))
         subject = type_.subject_of(unopened)
         if event.sealed is None or subject is None:
-            return unopened
+            return event
         plain = self._vault.unseal(
             event.tenant, subject, seal_context(type_, event.id), event.sealed
         )
         personal = msgspec.json.decode(plain)
-        return msgspec.convert(msgspec.structs.asdict(event.data) | personal, type_.data)
+        data = msgspec.convert(msgspec.structs.asdict(unopened) | personal, type_.data)
+        return cast(Event[Any], msgspec.structs.replace(cast(Envelope, event), data=data))
 
     def _seal(self, type_: EventType, data: Data, tenant: str, id: str) -> str | None:
         personal = {f: v for f in type_.personal if (v := getattr(data, f)) is not None}

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 import msgspec
 
 from schemas.fields import field_types, has_marker
+from schemas.frozen import Frozen
 from streams.errors import FoldError
 from streams.log import Position
 
@@ -32,7 +33,7 @@ Clustering = Annotated[T, _CLUSTERING]
 Key = tuple[Any, ...]
 
 
-class View(msgspec.Struct, frozen=True, gc=False):
+class View(Frozen):
     """Base class of view rows: partition keys first, then clustering keys, then the rest."""
 
     GLOBAL: ClassVar[bool] = False

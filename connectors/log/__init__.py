@@ -1,0 +1,1 @@
+"""Logs: SQLite for one machine, and what surrounds a log: spill."""

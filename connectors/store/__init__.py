@@ -1,0 +1,1 @@
+"""Stores of views and state, and the commit that writes them."""

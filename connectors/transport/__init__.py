@@ -1,0 +1,1 @@
+"""Faust transports: how agents are fed from each kind of log."""

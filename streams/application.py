@@ -1,0 +1,120 @@
+"""The Faust application: one Faust agent per fold, fed with whole batches."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+
+from schemas.catalog import Catalog
+from streams.agent import Agent
+from streams.decode import decode
+from streams.log import Log
+
+log = structlog.get_logger()
+
+# Batches, not records: a few are enough to keep an agent busy.
+_BUFFERED_BATCHES = 8
+
+
+class Application(faust.App):
+    """Runs agents on a log.
+
+    `await start()` runs it on the current event loop, and `await stop()` ends it when what was
+    folded is durable.
+    """
+
+    def __init__(
+        self, log: Log, catalog: Catalog, agents: Sequence[Agent], directory: Path
+    ) -> None:
+        super().__init__(
+            "sixfold",
+            broker="sixfold://",
+            store="memory://",
+            datadir=str(directory),
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=_BUFFERED_BATCHES,
+            autodiscover=False,
+        )
+        self.event_log = log
+        self._running = list(agents)
+        self._schema = _BatchSchema(catalog)
+        self._commits: list[asyncio.Task[None]] = []
+        for agent in agents:
+            self._bind(agent)
+            if agent.fold.tick is not None:
+                self.timer(agent.fold.tick_s, name=f"tick {agent.fold.name}")(_ticking(agent, log))
+
+    def position(self, topic: str, partition: int) -> int:
+        """Where to read a partition from: no agent has folded what comes then."""
+        start, _ = self.event_log.bounds(topic, partition)
+        positions = [
+            agent.position(topic, partition)
+            for agent in self._running
+            if topic in agent.fold.topics
+        ]
+        return max(start, min(positions, default=0))
+
+    async def on_start(self) -> None:
+        """Start the commits, then Faust."""
+        self._commits = [asyncio.create_task(self._commit(agent)) for agent in self._running]
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        """Stop Faust, then commit what is left."""
+        await super().on_stop()
+        for agent in self._running:
+            agent.stop()
+        await asyncio.gather(*self._commits)
+
+    async def _commit(self, agent: Agent) -> None:
+        try:
+            await agent.commit_forever()
+        except Exception as error:
+            log.exception("commit failed for good", fold=agent.fold.name)
+            await self.crash(error)
+
+    def _bind(self, agent: Agent) -> None:
+        """Run an agent on the topics of its fold."""
+        topic = self.topic(*agent.fold.topics, schema=self._schema, maxsize=_BUFFERED_BATCHES)
+
+        async def run(stream: Any) -> None:
+            async for decoded in stream:
+                try:
+                    await agent.process(decoded)
+                except Exception as error:
+                    log.exception("agent failed", fold=agent.fold.name)
+                    await self.crash(error)
+                    raise
+
+        self.agent(topic, name=agent.fold.name)(run)
+
+
+def _ticking(agent: Agent, log: Log) -> Callable[[], Awaitable[None]]:
+    async def tick() -> None:
+        agent.tick(datetime.now(UTC), log)
+
+    return tick
+
+
+class _BatchSchema(faust.Schema[Any, Any]):
+    """Decodes a message, which is a batch of records, once for all agents of its topic."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(key_serializer="raw", value_serializer="raw")
+        self._catalog = catalog
+
+    def compile(self, app: Any, **kwargs: Any) -> Any:
+        """A function from message to Faust event."""
+
+        async def decode_message(message: Any, *, propagate: bool = False) -> Any:
+            decoded = decode(self._catalog, message.value)
+            return app.create_event(None, decoded, None, message)
+
+        return decode_message

@@ -1,0 +1,31 @@
+"""Batches: what a fold is given."""
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar, cast
+
+from schemas.envelope import Event
+from schemas.event import Data
+from streams.cursor import Cursor
+
+D = TypeVar("D", bound=Data)
+
+
+class Batch(Generic[D]):
+    """Some events of one partition, in the log's order.
+
+    Iterating sets the current record, which `state` and `out` take the tenant, the cause and the
+    ordinal from. A batch may be folded again after a failure, whole or in parts.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def __len__(self) -> int:
+        return len(self._cursor.events)
+
+    def __iter__(self) -> Iterator[Event[D]]:
+        cursor = self._cursor
+        events = cast(Sequence[Event[D]], cursor.events)
+        for cursor.index, event in enumerate(events):
+            cursor.tenant = event.tenant
+            yield event

@@ -1,0 +1,92 @@
+"""The commit port: state, view rows, emitted events and consumed offsets, durable together.
+
+A commit is the only way in which a fold has any effect. If it fails, nothing of it has happened
+and the same commit may be tried again.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from streams.effects import RowChange, Rows
+from streams.fold import Fold
+from streams.log import Entry
+from streams.state import Change
+from streams.views import View
+
+__all__ = ["Commit", "Committer", "Generation", "Recovered", "RowChange", "Seen"]
+
+
+class Generation(NamedTuple):
+    """One build of a fold's state and views; a rebuild makes the next, readers see the active one."""
+
+    fold: str
+    number: int
+
+
+class Seen(NamedTuple):
+    """The id of a client's event that has been applied, to be remembered for 7 days."""
+
+    topic: str
+    id: str
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Commit:
+    """What the batches that one partition of a fold has folded since its last commit come to.
+
+    Attributes:
+        offsets: per topic, the offset of the first record that is not applied yet.
+        state: changed rows of state.
+        rows: changed view rows, by view.
+        entries: events to append: emitted ones and dead letters.
+        seen: ids to remember.
+    """
+
+    generation: Generation
+    partition: int
+    offsets: dict[str, int] = field(default_factory=dict)
+    state: list[Change] = field(default_factory=list)
+    rows: dict[type[View], Rows] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+
+class Recovered(NamedTuple):
+    """What was durable of one partition of a fold when its host last stopped.
+
+    Attributes:
+        offsets: per topic; a topic that is missing was never read.
+        state: (table, key, value) of every row of state.
+    """
+
+    offsets: dict[str, int]
+    state: Iterable[tuple[str, bytes, bytes]]
+
+
+class Committer(Protocol):
+    """Makes commits durable. The two implementations are pairs: SQLite, Kafka with Cassandra."""
+
+    def prepare(self, fold: Fold) -> Generation:
+        """Make a place for a fold's views and state; the generation to fold into.
+
+        It is the active one, or a new one that is to be built if the fold's version is newer.
+        """
+
+    def recover(self, generation: Generation, partition: int) -> Recovered:
+        """What to begin with."""
+
+    def known(self, generation: Generation, topic: str, ids: Sequence[str]) -> set[str]:
+        """Which of these event ids have been applied already."""
+
+    def commit(self, commits: Sequence[Commit]) -> "Future[object]":
+        """Make all of these durable, or none.
+
+        Raises (from the future):
+            LogUnavailable: nothing has happened; try again.
+        """
+
+    def activate(self, generation: Generation) -> "Future[object]":
+        """Let readers see this generation from now on, and drop older ones."""

@@ -1,0 +1,110 @@
+"""Folds: what an agent runs, read from the module that defines it.
+
+A module with a function `fold(batch, state, out)` is a fold. Beside it the module may have
+
+| name                          | meaning                                                             |
+|-------------------------------|---------------------------------------------------------------------|
+| `class State(Tables)`         | what it remembers                                                   |
+| `erase(subject, state, out)`  | how it forgets a subject; required if events, state or views name one |
+| `tick(now, state, out)`       | called every `TICK_S` seconds; reads state, and only emits            |
+| `VERSION`                     | 1 unless set; raise it when the meaning of state or views changes   |
+| `OPENS`                       | whether it reads `Personal` fields, which are absent otherwise      |
+
+The event types are those of the annotation `Batch[A | B]`; the views it writes are those that the
+module names. Both are checked when the platform is wired.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from schemas.event import Data, event_type_of
+from streams.batch import Batch
+from streams.errors import FoldError
+from streams.state import Tables
+from streams.views import View
+
+DEFAULT_TICK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One fold.
+
+    Attributes:
+        name: `links` for `streams.links.fold`, `links-stats` for `streams.links.stats`.
+        topics: what it is fed by, partition by partition.
+        opens: whether `Personal` fields are opened before it sees an event.
+    """
+
+    name: str
+    version: int
+    types: frozenset[type[Data]]
+    topics: tuple[str, ...]
+    views: tuple[type[View], ...]
+    state: type[Tables]
+    run: Callable[[Batch[Any], Any, Any], None]
+    erase: Callable[[Any, Any, Any], None] | None
+    tick: Callable[[Any, Any, Any], None] | None
+    tick_s: float
+    opens: bool
+
+    @classmethod
+    def of(cls, module: ModuleType) -> "Fold":
+        """The fold that a module defines.
+
+        Raises:
+            FoldError: the module breaks a rule.
+        """
+        names = vars(module)
+        if "fold" not in names:
+            raise FoldError(f"{module.__name__} has no function fold(batch, state, out)")
+        types = _event_types(module)
+        fold = cls(
+            name=_name(module),
+            version=names.get("VERSION", 1),
+            types=frozenset(types),
+            topics=tuple(sorted({event_type_of(type_).topic.name for type_ in types})),
+            views=tuple(member for member in names.values() if _is_view(member)),
+            state=names.get("State", Tables),
+            run=names["fold"],
+            erase=names.get("erase"),
+            tick=names.get("tick"),
+            tick_s=names.get("TICK_S", DEFAULT_TICK_S),
+            opens=names.get("OPENS", False),
+        )
+        _check(fold, types)
+        return fold
+
+
+def _name(module: ModuleType) -> str:
+    *packages, stem = module.__name__.split(".")
+    if not packages:
+        return stem
+    return packages[-1] if stem == "fold" else f"{packages[-1]}-{stem}"
+
+
+def _event_types(module: ModuleType) -> list[type[Data]]:
+    hints = get_type_hints(module.fold, include_extras=True)
+    batches = [hint for hint in hints.values() if get_origin(hint) is Batch]
+    if not batches:
+        raise FoldError(f"{module.__name__}.fold: annotate its first argument as Batch[A | B]")
+    (types,) = get_args(batches[0])
+    return list(get_args(types)) if get_origin(types) in (Union, UnionType) else [types]
+
+
+def _is_view(member: object) -> bool:
+    return inspect.isclass(member) and issubclass(member, View) and member is not View
+
+
+def _check(fold: Fold, types: list[type[Data]]) -> None:
+    described = [event_type_of(type_) for type_ in types]
+    counts = {type_.topic.partitions for type_ in described}
+    if len(counts) > 1:
+        raise FoldError(f"fold {fold.name}: its topics need the same number of partitions")
+    if any(type_.subject or type_.mentions for type_ in described) and fold.erase is None:
+        raise FoldError(
+            f"fold {fold.name}: its events name subjects, so it needs erase(subject, state, out)"
+        )
