@@ -87,7 +87,7 @@ class SqliteVault(Vault):
             vault = cls(database, listed, master, salts)
             with database.transaction() as connection:
                 tables.apply(connection, listed)
-            vault.drop_expired_salts()
+            vault.drop_expired_salts()  # and scrubs, after the line above too
             opened.pop_all()
         return vault
 
