@@ -1,0 +1,128 @@
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from schemas import access as schemas_access
+from schemas.access import (
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    ApiKeyRotated,
+    SigningKeyAdded,
+    SigningKeyRemoved,
+)
+from schemas.catalog import Catalog
+from streams.access import fold as access
+from streams.access.secrets import ApiKeyText
+from streams.access.views import ApiKey, SigningKey, TenantApiKey
+from streams.batch import Batch
+from streams.cursor import Cursor
+from streams.effects import Effects
+from streams.fold import Fold
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+CREATED = ApiKeyCreated("k1", "hash1", "shop", ["links:read"])
+
+
+def folded(*events, tenant="acme"):
+    """The view rows after these events of a tenant."""
+    cursor = Cursor(partition=0)
+    state = access.State(cursor)
+    out = Effects(cursor)
+    envelopes = [SimpleNamespace(tenant=tenant, time=NOW, data=data) for data in events]
+    cursor.point("access", envelopes, range(len(envelopes)))
+    access.fold(Batch(cursor), state, out)
+    rows = {}
+    for view, changed in out.rows.items():
+        for (_, key), (row, _) in changed.items():
+            rows[view, key] = row
+    return rows
+
+
+def test_a_created_key_is_found_by_its_id_and_by_its_tenant():
+    rows = folded(CREATED)
+    assert rows[ApiKey, ("k1",)] == ApiKey(
+        key="k1",
+        tenant="acme",
+        name="shop",
+        scopes=("links:read",),
+        secret_hash="hash1",
+        created_at=NOW,
+    )
+    listed = rows[TenantApiKey, ("acme", "k1")]
+    assert (listed.name, listed.scopes) == ("shop", ("links:read",))
+
+
+def test_a_rotated_key_has_both_secrets_for_a_time():
+    until = NOW + timedelta(days=1)
+    row = folded(CREATED, ApiKeyRotated("k1", "hash2", until))[ApiKey, ("k1",)]
+    assert (row.secret_hash, row.previous_hash, row.previous_until) == ("hash2", "hash1", until)
+
+
+def test_only_the_secret_before_the_last_rotation_is_kept():
+    row = folded(CREATED, ApiKeyRotated("k1", "hash2", NOW), ApiKeyRotated("k1", "hash3", NOW))[
+        ApiKey, ("k1",)
+    ]
+    assert (row.secret_hash, row.previous_hash) == ("hash3", "hash2")
+
+
+def test_a_revoked_key_is_gone_for_good():
+    rows = folded(CREATED, ApiKeyRevoked("k1"), ApiKeyRotated("k1", "hash2", NOW))
+    assert rows[ApiKey, ("k1",)] is None
+    assert rows[TenantApiKey, ("acme", "k1")] is None
+
+
+def test_keys_that_do_not_exist_are_neither_rotated_nor_revoked():
+    assert folded(ApiKeyRotated("k1", "hash2", NOW), ApiKeyRevoked("k1")) == {}
+
+
+def test_signing_keys_come_and_go():
+    added = SigningKeyAdded("s1", "ES256", "app", ["links:read"], public_key="PEM")
+    row = folded(added)[SigningKey, ("s1",)]
+    assert (row.tenant, row.algorithm, row.audience, row.public_key) == (
+        "acme",
+        "ES256",
+        "app",
+        "PEM",
+    )
+    assert folded(added, SigningKeyRemoved("s1"))[SigningKey, ("s1",)] is None
+
+
+def test_the_fold_keeps_the_rules_of_the_runtime():
+    assert set(Fold.of(access).views) == {ApiKey, TenantApiKey, SigningKey}
+
+
+def test_no_client_may_post_what_lets_callers_in():
+    types = Catalog.of(schemas_access).types_of("access")
+    assert len(types) == 5
+    assert all(type_.internal for type_ in types)
+
+
+class FakeVault:
+    def keyed_hash(self, purpose, data):
+        return f"{purpose}:".encode().ljust(16, b"-") + data[-16:].rjust(16, b"-")
+
+
+def test_a_key_s_text_is_read_back():
+    text = ApiKeyText.fresh()
+    assert ApiKeyText.parse(str(text)) == text
+    assert len(text.secret) * 4 == 192
+
+
+@pytest.mark.parametrize("text", ["", "sk_", "sk_id", "sk_id_", "sk__secret", "pk_id_secret"])
+def test_what_is_no_key_s_text_is_not_read(text):
+    assert ApiKeyText.parse(text) is None
+
+
+def test_a_derived_key_is_the_same_again():
+    vault = FakeVault()
+    text = ApiKeyText.derived(vault, "acme", "request-1")
+    assert text == ApiKeyText.derived(vault, "acme", "request-1")
+    assert text != ApiKeyText.derived(vault, "acme", "request-2")
+    assert len(text.secret) * 4 == 192
+
+
+def test_the_hash_depends_on_id_and_secret():
+    vault = FakeVault()
+    hashes = {ApiKeyText(key, secret).hash(vault) for key in "ab" for secret in "cd"}
+    assert len(hashes) == 4
