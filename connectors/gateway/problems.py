@@ -11,7 +11,15 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from connectors.errors import ConnectorError
-from streams.errors import BadPosition, Erased, LogUnavailable, NotYetApplied, RuleBroken
+from streams.errors import (
+    BadPosition,
+    Erased,
+    LogUnavailable,
+    NotYetApplied,
+    RuleBroken,
+    Tampered,
+    VaultError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -123,13 +131,20 @@ def invalid(error: msgspec.DecodeError | UnicodeDecodeError, root: str = "") -> 
 
 
 def _from_litestar(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    errors = []
+    detail, errors = error.detail, []
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        errors = [FieldError(e.get("key", "body"), e["message"]) for e in error.extra]
-    detail = error.detail
+        errors = [_litestar_field(found) for found in error.extra]
+        detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "the body is larger than this route takes: send less at once"
     return Problem(error.status_code, detail, errors=errors, headers=error.headers).response()
+
+
+def _litestar_field(found: Mapping[str, str]) -> FieldError:
+    """What Litestar found wrong; it gets to see a body only if there is none."""
+    if found.get("key", "data") == "data":
+        return FieldError("body", "is missing")
+    return FieldError(found["key"], found["message"])
 
 
 def _from_problem(_: Request[Any, Any, Any], error: Problem) -> Response[bytes]:
@@ -148,14 +163,28 @@ def _from_erased(_: Request[Any, Any, Any], error: Erased) -> Response[bytes]:
     return Problem(410, str(error)).response()
 
 
-def _from_unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    return Problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_S)}).response()
+def _from_not_yet(_: Request[Any, Any, Any], error: NotYetApplied) -> Response[bytes]:
+    return _unavailable(str(error))
+
+
+def _from_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    # The error speaks to the operator, of files and disks; the client can only try again.
+    logger.warning("request refused for now", route=_route(request), error=str(error))
+    return _unavailable("the platform cannot do this now: try again")
+
+
+def _unavailable(detail: str) -> Response[bytes]:
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)}).response()
 
 
 def _from_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    route = request.scope.get("path_template", "unmatched")
-    logger.error("request failed", method=request.method, route=route, exc_info=error)
+    logger.error("request failed", method=request.method, route=_route(request), exc_info=error)
     return Problem(500, "the gateway failed at this request; its log says why").response()
+
+
+def _route(request: Request[Any, Any, Any]) -> str:
+    route: str = request.scope.get("path_template", "unmatched")
+    return route
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
@@ -164,7 +193,9 @@ HANDLERS: dict[int | type[Exception], Any] = {
     RuleBroken: _from_rule,
     BadPosition: _from_position,
     Erased: _from_erased,
-    NotYetApplied: _from_unavailable,
+    Tampered: _from_bug,
+    NotYetApplied: _from_not_yet,
     LogUnavailable: _from_unavailable,
+    VaultError: _from_unavailable,
     Exception: _from_bug,
 }
