@@ -179,6 +179,10 @@ class Table(Generic[K, V]):
                 del self._index[place[0], subject]
 
 
+class GlobalTable(Table[K, V]):
+    """A table that all tenants share: who is first to claim a short key, for one."""
+
+
 _encode = msgspec.msgpack.Encoder().encode
 
 Savepoint = list[dict[Place, Any]]
@@ -194,10 +198,13 @@ class Tables:
     def __init__(self, cursor: Cursor) -> None:
         self._tables: dict[str, Table[Any, Any]] = {}
         for name, annotation in get_type_hints(type(self), include_extras=True).items():
-            if get_origin(annotation) is not Table:
+            kind = get_origin(annotation)
+            if kind not in (Table, GlobalTable):
                 raise FoldError(f"state {name}: annotate it as Table[key, value]")
             key_type, value_type = get_args(annotation)
-            self._tables[name] = Table(name, key_type, value_type, cursor)
+            # A cursor of its own stays with no tenant, whichever record is folded.
+            scope = cursor if kind is Table else Cursor(cursor.partition)
+            self._tables[name] = Table(name, key_type, value_type, scope)
             setattr(self, name, self._tables[name])
 
     def load(self, name: str, rows: Iterable[tuple[bytes, bytes]]) -> None:
