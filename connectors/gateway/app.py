@@ -25,6 +25,7 @@ from connectors.gateway.idempotency import EventIds
 from connectors.gateway.intake import Intake
 from connectors.gateway.log import Log, position_header, trace_of
 from connectors.gateway.metrics import App, measured
+from connectors.gateway.openapi import complete, openapi
 from connectors.gateway.problems import HANDLERS
 from connectors.gateway.readiness import Check, Readiness
 from connectors.gateway.settings import GatewaySettings
@@ -103,11 +104,12 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         request_max_body_size=settings.max_body_bytes,
         exception_handlers=HANDLERS,
         before_send=[_add_headers],
-        openapi_config=docs.openapi(version("sixfold")),
-        cors_config=CORSConfig(list(settings.cors_origins)) if settings.cors_origins else None,
+        openapi_config=openapi(version("sixfold")),
+        cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         logging_config=None,
     )
     _check_access(app)
+    complete(app)
     return measured(cast(App, app))
 
 
@@ -149,6 +151,11 @@ class _Scoped:
     ) -> Paging:
         cursors = Cursors(self._deps.vault, caller.tenant, request.scope["path_template"])
         return Paging(cursors, cursor, limit)
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig:
+    exposed = ["Sixfold-Position", "Retry-After", "Deprecation", "Sunset"]
+    return CORSConfig(allow_origins=list(origins), expose_headers=exposed)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -1,15 +1,11 @@
-"""`/openapi.json`, and Swagger UI at `/docs`; its JavaScript comes from a Python package."""
+"""Swagger UI at `/docs`; its JavaScript comes from a Python package, not from a CDN."""
 
 from importlib.resources import files
-from typing import Any
 
-from litestar import Response, Router, get
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme
+from litestar import Response, get
 from litestar.params import FromPath
 
-from connectors.gateway.problems import Problem, not_found
+from connectors.gateway.problems import not_found
 
 _ASSETS = {
     "swagger-ui.css": "text/css",
@@ -59,35 +55,3 @@ def asset(name: FromPath[str]) -> Response[bytes]:
     (distribution,) = files("swagger_ui_bundle").joinpath("vendor").iterdir()  # one version of it
     content = distribution.joinpath(name).read_bytes()
     return Response(content, media_type=_ASSETS[name], headers={"Cache-Control": "max-age=86400"})
-
-
-def openapi(version: str) -> OpenAPIConfig:
-    """The API's description, served at `/openapi.json`."""
-    bearer = SecurityScheme(
-        type="http",
-        scheme="bearer",
-        description="An API key (`sk_…`), or a JWT signed by one of your signing keys.",
-    )
-    return OpenAPIConfig(
-        title="Sixfold",
-        version=version,
-        license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        components=Components(security_schemes={"bearer": bearer}),
-        security=[{"bearer": []}],
-        use_handler_docstrings=True,
-        render_plugins=[JsonRenderPlugin(path="/")],
-        openapi_router=Router(
-            "/openapi.json",
-            route_handlers=[],
-            include_in_schema=False,
-            after_request=_not_found_as_problem,
-            opt={"public": True},
-        ),
-    )
-
-
-def _not_found_as_problem(response: Response[Any]) -> Response[Any]:
-    """Litestar answers 404 below its router with a page."""
-    if response.status_code == 404:
-        return Problem(404, "there is only /openapi.json here").response()
-    return response

@@ -185,6 +185,7 @@ class FrontProtocol(HttpToolsProtocol):
         """Take no more requests until the client has read the answers it has."""
         super().pause_writing()
         self.flow.pause_reading()
+        self._heard_s = self.loop.time()
 
     def resume_writing(self) -> None:
         """Take requests again."""
@@ -237,9 +238,8 @@ class FrontProtocol(HttpToolsProtocol):
 
     def _close_if_idle(self) -> None:
         """Hang up on a client that has owed us bytes, or has not taken ours, for too long."""
-        waits = self._is_free() or (self.cycle.more_body and not self.flow.read_paused)
         left_s = self._idle_timeout_s
-        if waits:
+        if self._client_is_due():
             left_s -= self.loop.time() - self._heard_s
         if left_s > 0:
             self._idle_timer = self.loop.call_later(left_s, self._close_if_idle)
@@ -247,6 +247,14 @@ class FrontProtocol(HttpToolsProtocol):
             self.transport.abort()  # close() would wait until everything is written
         else:
             self.transport.close()
+
+    def _client_is_due(self) -> bool:
+        """Whether it is not us who are waited for."""
+        return (
+            self._is_free()
+            or self.flow.write_paused
+            or (self.cycle.more_body and not self.flow.read_paused)
+        )
 
     def _stop_idle_timer(self) -> None:
         if self._idle_timer is not None:

@@ -29,6 +29,7 @@ class Server:
         config = uvicorn.Config(
             app,
             http=front.protocol,  # type: ignore[arg-type]  # a factory does as well as a class
+            interface="asgi3",
             ws="none",
             lifespan="off",
             log_config=None,

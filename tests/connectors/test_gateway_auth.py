@@ -94,7 +94,7 @@ def test_a_revoked_key_is_refused(api):
 
 
 def test_another_gateway_refuses_a_revoked_key_within_a_second(api):
-    """The other gateway has the key in its cache, and hears of nothing."""
+    """As does this one, whose cache is not told when the event is appended directly."""
     text = api.new_key("acme", "links:read")
     key = text.split("_")[1]
     assert me(api, text).status_code == 200
