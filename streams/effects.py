@@ -39,6 +39,11 @@ class Effects:
         self.emitted: list[Emitted] = []
         self._emitted_at = (-1, -1)
 
+    @property
+    def partition(self) -> int:
+        """The partition that is being folded."""
+        return self._cursor.partition
+
     def put(self, row: View) -> None:
         """Write a view row, instead of the one with its key."""
         view = type(row)

@@ -9,7 +9,7 @@ undone if it cannot be folded to its end; keys and values must not be changed in
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints, overload
 
 import msgspec
 
@@ -49,7 +49,11 @@ class Table(Generic[K, V]):
         self._subjects = _subjects_of(key_type, value_type)
         self._index: defaultdict[Place, set[Any]] = defaultdict(set)
 
-    def get(self, key: K, default: Default = None) -> V | Default:  # type: ignore[assignment]
+    @overload
+    def get(self, key: K) -> V | None: ...
+    @overload
+    def get(self, key: K, default: Default) -> V | Default: ...
+    def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
         return self._rows.get((self._cursor.tenant, key), default)
 
@@ -78,13 +82,17 @@ class Table(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def pop(self, key: K, default: Default = None) -> V | Default:  # type: ignore[assignment]
+    @overload
+    def pop(self, key: K) -> V | None: ...
+    @overload
+    def pop(self, key: K, default: Default) -> V | Default: ...
+    def pop(self, key: K, default: Any = None) -> Any:
         """Delete a key; its value, or the default if it had none."""
         value = self.get(key, _ABSENT)
         if value is _ABSENT:
             return default
         del self[key]
-        return cast(V, value)
+        return value
 
     def items(self) -> Iterator[tuple[str, K, V]]:
         """Every (tenant, key, value) of all tenants, in no order; for ticks."""

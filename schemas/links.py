@@ -1,0 +1,124 @@
+"""Short links: claims of keys, what becomes of links, and clicks."""
+
+from schemas.event import Data, event
+from schemas.fields import Subject
+from schemas.topic import Topic
+
+# Keys and clicks of one link meet in the same partition, so both have as many.
+_PARTITIONS = 4
+
+BLOCKS = Topic("blocks", partitions=1)
+SUBMISSIONS = Topic("submissions", partitions=_PARTITIONS, deduplicated=True)
+LINKS = Topic("links", partitions=_PARTITIONS, deduplicated=True, global_keys=True)
+CLICKS = Topic("clicks", partitions=_PARTITIONS, spills=True, global_keys=True)
+
+
+@event("block.granted", topic=BLOCKS, key="gateway", internal=True)
+class BlockGranted(Data):
+    """A gateway may make keys of a block of counters: the block is the record's offset."""
+
+    gateway: str
+
+
+@event("link.submitted", topic=SUBMISSIONS, key="reference", internal=True)
+class LinkSubmitted(Data):
+    """Somebody who may ask twice asks for a link: the first time makes it.
+
+    The reference is the tenant's `external_id` (a later submission changes the link) or an
+    idempotency key (a later one changes nothing).
+    """
+
+    reference: str
+    link: str
+    long_url: str
+    replaces: bool
+    is_alias: bool = False
+    redirect_code: int = 302
+    expires_at_ms: int | None = None
+    expired_url: str | None = None
+    max_clicks: int | None = None
+    password_hash: str | None = None
+    audit: bool = False
+    tags: list[str] = []
+    external_id: str | None = None
+    created_by: Subject | None = None
+
+
+@event("link.refused", topic=SUBMISSIONS, key="reference", internal=True)
+class LinkRefused(Data):
+    """The key that a submission asked for was another's: the reference is free again."""
+
+    reference: str
+    link: str
+
+
+@event("link.requested", topic=LINKS, key="link", internal=True)
+class LinkRequested(Data):
+    """Somebody claims a key for a link; the first claim in the log wins."""
+
+    link: str
+    long_url: str
+    is_alias: bool = False
+    redirect_code: int = 302
+    expires_at_ms: int | None = None
+    expired_url: str | None = None
+    max_clicks: int | None = None
+    password_hash: str | None = None
+    audit: bool = False
+    tags: list[str] = []
+    external_id: str | None = None
+    created_by: Subject | None = None
+    reference: str | None = None
+    submission: str | None = None  # the id of the submission that brought this about
+
+
+@event("link.changed", topic=LINKS, key="link", internal=True)
+class LinkChanged(Data):
+    """Everything about a link that can change, as it is from now on."""
+
+    link: str
+    long_url: str
+    redirect_code: int = 302
+    expires_at_ms: int | None = None
+    expired_url: str | None = None
+    max_clicks: int | None = None
+    password_hash: str | None = None
+    audit: bool = False
+    disabled: bool = False
+    tags: list[str] = []
+    submission: str | None = None
+
+
+@event("link.used_up", topic=LINKS, key="link", internal=True)
+class LinkUsedUp(Data):
+    """A link got as many human clicks as it may have."""
+
+    link: str
+    max_clicks: int
+
+
+@event("link.deleted", topic=LINKS, key="link", internal=True)
+class LinkDeleted(Data):
+    """A link was deleted; its key is never given again."""
+
+    link: str
+
+
+@event("link.clicked", topic=CLICKS, key="link", internal=True)
+class LinkClicked(Data):
+    """A short link was followed."""
+
+    link: str
+    visitor: str  # a hash that changes daily; never an address
+    kind: str = "human"  # or bot, preview
+    country: str | None = None  # ISO 3166-1 alpha-2
+    device: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    referrer: str | None = None  # the host alone
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+    user: Subject | None = None  # who was signed in, where the link requires it

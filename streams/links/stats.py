@@ -1,0 +1,163 @@
+"""link.clicked → statistics of each link. State: counts per link and day, visitors of recent days.
+
+It also reads claims, for how many clicks a link may have, and says so when it has had them.
+"""
+
+from datetime import date, timedelta
+
+import msgspec
+
+from schemas.fields import Subject
+from schemas.links import LinkChanged, LinkClicked, LinkRequested, LinkUsedUp
+from streams.batch import Batch
+from streams.effects import Effects
+from streams.links.views import OTHER, DayCounts, LinkDay, LinkTotals, Popular
+from streams.state import GlobalTable, Table, Tables
+
+# A visitor who clicks later than this after the day's end is counted as another unique visitor.
+VISITORS_KEPT = timedelta(days=2)
+
+# Values of one dimension, link and day that are counted by name. Crawlers invent referrers; SQL has
+# them all.
+MAX_VALUES = 1_000
+
+# Per partition; a gateway warms the most clicked links of all partitions.
+MAX_POPULAR = 250
+
+DIMENSIONS = (
+    *("country", "device", "browser", "os", "referrer"),
+    *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+)
+
+Day = tuple[str, str]  # link, YYYY-MM-DD
+
+
+class Totals(msgspec.Struct, frozen=True, gc=False):
+    """The clicks of a link since it was made."""
+
+    humans: int = 0
+    bots: int = 0
+    previews: int = 0
+    last_ms: int | None = None
+
+
+class State(Tables):
+    """Counts of clicks.
+
+    `caps` has every claimed key, with 0 for no cap, since only the first claim counts.
+    """
+
+    caps: GlobalTable[str, int]
+    totals: Table[str, Totals]
+    days: Table[Day, DayCounts]
+    visitors: Table[tuple[str, str, str], bool]  # link, day, visitor
+    newest: Table[str, str]  # always "day"
+    popular: GlobalTable[str, int]  # clicks of the most clicked links
+
+
+def fold(
+    batch: Batch[LinkRequested | LinkChanged | LinkClicked], state: State, out: Effects
+) -> None:
+    """Count clicks."""
+    changing: dict[tuple[str, Day], DayCounts] = {}
+    for event in batch:
+        match event.data:
+            case LinkClicked() as click:
+                day = (click.link, event.time.date().isoformat())
+                counts = changing.get((event.tenant, day))
+                if counts is None:
+                    counts = changing[event.tenant, day] = _copy(state.days.get(day))
+                state.days[day] = counts
+                _count(click, event.time.hour, day, counts, state)
+                _total(click, int(event.time.timestamp() * 1000), state, out)
+                out.put(LinkDay(*day, counts))
+            case LinkRequested() as claim if claim.link not in state.caps:
+                state.caps[claim.link] = claim.max_clicks or 0
+            case LinkChanged() as change:
+                state.caps[change.link] = change.max_clicks or 0
+            case _:
+                pass
+
+
+def erase(subject: Subject, state: State, out: Effects) -> None:
+    """Nothing: counts name nobody, and visitors are hashes that nobody can compute any more."""
+
+
+def _copy(counts: DayCounts | None) -> DayCounts:
+    """Counts that one batch may change in place; what other batches hold stays as it is."""
+    if counts is None:
+        return DayCounts()
+    by = {dimension: dict(values) for dimension, values in counts.by.items()}
+    return msgspec.structs.replace(counts, hours=list(counts.hours), by=by)
+
+
+def _count(click: LinkClicked, hour: int, day: Day, counts: DayCounts, state: State) -> None:
+    if click.kind == "bot":
+        counts.bots += 1
+    elif click.kind == "preview":
+        counts.previews += 1
+    else:
+        counts.humans += 1
+        counts.hours[hour] += 1
+        counts.uniques += _is_new_visitor(click.visitor, day, state)
+        for dimension in DIMENSIONS:
+            value = getattr(click, dimension)
+            if value is not None:
+                _add(counts.by.setdefault(dimension, {}), value)
+
+
+def _add(values: dict[str, int], value: str) -> None:
+    if value not in values and len(values) >= MAX_VALUES:
+        value = OTHER
+    values[value] = values.get(value, 0) + 1
+
+
+def _is_new_visitor(visitor: str, day: Day, state: State) -> bool:
+    link, date_ = day
+    if date_ > state.newest.get("day", ""):
+        state.newest["day"] = date_
+        _forget_visitors(date_, state)
+    if (link, date_, visitor) in state.visitors:
+        return False
+    state.visitors[link, date_, visitor] = True
+    return True
+
+
+def _forget_visitors(newest: str, state: State) -> None:
+    """Forget the visitors of days that are over for good."""
+    oldest = (date.fromisoformat(newest) - VISITORS_KEPT).isoformat()
+    old = [key for _, key, _ in state.visitors.items() if key[1] < oldest]
+    for key in old:
+        state.visitors.pop(key)
+
+
+def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> None:
+    before = state.totals.get(click.link, Totals())
+    is_human = click.kind == "human"
+    totals = Totals(
+        humans=before.humans + is_human,
+        bots=before.bots + (click.kind == "bot"),
+        previews=before.previews + (click.kind == "preview"),
+        last_ms=max(before.last_ms or 0, time_ms) if is_human else before.last_ms,
+    )
+    state.totals[click.link] = totals
+    out.put(LinkTotals(click.link, totals.humans, totals.bots, totals.previews, totals.last_ms))
+    if not is_human:
+        return
+    if totals.humans == state.caps.get(click.link, 0):
+        out.emit(LinkUsedUp(click.link, totals.humans))
+    _rank(click.link, totals.humans, state, out)
+
+
+def _rank(link: str, clicks: int, state: State, out: Effects) -> None:
+    """Keep the most clicked links; which ones they are changes rarely once there are enough."""
+    is_member = link in state.popular
+    if not is_member and len(state.popular) >= MAX_POPULAR:
+        fewest, least = min((n, key) for _, key, n in state.popular.items())
+        if (clicks, link) <= (fewest, least):
+            return
+        del state.popular[least]
+    state.popular[link] = clicks
+    if not is_member:
+        links = sorted(key for _, key, _ in state.popular.items())
+        out.put(Popular(out.partition, tuple(links)))

@@ -1,0 +1,116 @@
+"""What readers are served of links."""
+
+from typing import ClassVar
+
+import msgspec
+
+from schemas.fields import Subject
+from streams.links.rules import LinkTerms
+from streams.views import Clustering, Partition, View
+
+
+class Link(View):
+    """A link, by its key; deleted ones stay, since their keys are never given again.
+
+    Attributes:
+        claim: the id of the event that won the key.
+        submission: the id of the submission, if any, that made or last replaced the link.
+    """
+
+    GLOBAL: ClassVar[bool] = True
+
+    link: Partition[str]
+    tenant: str
+    claim: str
+    long_url: str
+    terms: LinkTerms
+    created_ms: int
+    is_alias: bool = False
+    audit: bool = False
+    used_up: bool = False
+    deleted: bool = False
+    tags: tuple[str, ...] = ()
+    external_id: str | None = None
+    created_by: Subject | None = None
+    submission: str | None = None
+
+
+class LinkListing(View):
+    """A tenant's links in the order of their creation, month by month."""
+
+    month: Partition[str]  # YYYY-MM
+    created_ms: Clustering[int]
+    link: Clustering[str]
+
+
+class LinkMonth(View):
+    """The months in which a tenant made links."""
+
+    scope: Partition[str]  # always ALL
+    month: Clustering[str]
+
+
+class Alias(View):
+    """Every custom alias, for the filters of gateways."""
+
+    GLOBAL: ClassVar[bool] = True
+
+    scope: Partition[str]  # always ALL
+    link: Clustering[str]
+
+
+class Submission(View):
+    """The link that a reference (external id or idempotency key) stands for."""
+
+    reference: Partition[str]
+    link: str
+    submission: str  # the id of the one that decided it
+
+
+class DayCounts(msgspec.Struct, gc=False):
+    """The clicks of one link on one UTC day.
+
+    Attributes:
+        humans, bots, previews: clicks by kind.
+        uniques: different human visitors.
+        hours: human clicks in each hour.
+        by: human clicks by dimension and value; beyond MAX_VALUES values they count as OTHER.
+    """
+
+    humans: int = 0
+    bots: int = 0
+    previews: int = 0
+    uniques: int = 0
+    hours: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
+    by: dict[str, dict[str, int]] = {}
+
+
+class LinkDay(View):
+    """The clicks of a link, day by day."""
+
+    link: Partition[str]
+    day: Clustering[str]  # YYYY-MM-DD
+    counts: DayCounts
+
+
+class LinkTotals(View):
+    """The clicks of a link since it was made."""
+
+    link: Partition[str]
+    humans: int
+    bots: int
+    previews: int
+    last_ms: int | None  # of the newest human click
+
+
+class Popular(View):
+    """The most clicked links of one partition, for gateways that start."""
+
+    GLOBAL: ClassVar[bool] = True
+
+    partition: Partition[int]
+    links: tuple[str, ...]
+
+
+ALL = "all"
+OTHER = "(other)"
