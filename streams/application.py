@@ -45,6 +45,7 @@ class Application(faust.App):
         self.event_log = log
         self._running = list(agents)
         self._schema = _BatchSchema(catalog)
+        self._failed = asyncio.Event()
         self._commits: list[asyncio.Task[None]] = []
         for agent in agents:
             self._bind(agent)
@@ -72,6 +73,16 @@ class Application(faust.App):
         for agent in self._running:
             agent.stop()
         await asyncio.gather(*self._commits)
+
+    async def crash(self, reason: BaseException) -> None:
+        """Stop working, because an agent cannot go on."""
+        self._failed.set()
+        await super().crash(reason)
+
+    async def failure(self) -> BaseException:
+        """Wait until an agent cannot go on; why."""
+        await self._failed.wait()
+        return self.crash_reason or RuntimeError("the application crashed without a reason")
 
     async def _commit(self, agent: Agent) -> None:
         try:

@@ -156,6 +156,20 @@ class SqliteCommitter:
         return cast("Future[object]", self._log.write((), lambda c: _activate(c, generation)))
 
 
+def applied_offset(log: SqliteLog, fold: str, topic: str, partition: int) -> int:
+    """The offset of the first record of a partition that a fold's active generation has not applied."""
+    row = (
+        log.reader()
+        .execute(
+            "SELECT a.next FROM applied a JOIN generation g USING (fold, generation) "
+            "WHERE g.active = 1 AND a.fold = ? AND a.topic = ? AND a.partition = ?",
+            (fold, topic, partition),
+        )
+        .fetchone()
+    )
+    return row[0] if row else 0
+
+
 def active_generation(connection: sqlite3.Connection, fold: str) -> int:
     """The generation of a fold that readers see.
 

@@ -1,0 +1,46 @@
+# Two commands: `make demo` and `make test`. Each sets up what it needs in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PINS := --quiet --strip-extras --no-header --no-annotate \
+        --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.PHONY: demo test up soak check pins clean
+
+demo: .venv/base
+	$(BIN)/sixfold demo $(if $(ACCESS_LOG),--access-log $(ACCESS_LOG))
+
+up: .venv/base
+	$(BIN)/sixfold up
+
+test: check
+	$(BIN)/pytest -m "not soak"
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sixfold schemas check
+
+soak: .venv/dev
+	$(BIN)/pytest
+
+.venv/base: requirements/base.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements/base.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/dev: .venv/base requirements/dev.txt requirements/bench.txt
+	$(BIN)/pip install --quiet -r requirements/dev.txt -r requirements/bench.txt
+	touch $@
+
+pins: .venv/dev
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile $(PINS) --output-file requirements/base.txt requirements/base.in
+	$(BIN)/pip-compile $(PINS) --constraint requirements/base.txt --output-file requirements/dev.txt requirements/dev.in
+	$(BIN)/pip-compile $(PINS) --constraint requirements/base.txt --output-file requirements/bench.txt requirements/bench.in
+
+clean:
+	rm -rf .venv demo-data

@@ -1,0 +1,62 @@
+"""The command line: `sixfold COMMAND`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from batch.errors import BatchError
+from rich.console import Console
+
+from connectors.errors import ConnectorError
+from schemas.errors import SchemaError
+from sixfold.commands import (
+    batch,
+    dead,
+    doctor,
+    importing,
+    run,
+    schemas,
+    sql,
+    topics,
+    views,
+)
+from sixfold.errors import SixfoldError
+from sixfold.settings import FILE
+from streams.errors import StreamError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Six back ends as six folds over one append-only log.",
+)
+app.command("up")(run.up)
+app.command("gateway")(run.gateway)
+app.command("topics")(topics.topics)
+app.command("tail")(topics.tail)
+app.command("doctor")(doctor.doctor)
+app.command("sql")(sql.sql)
+app.add_typer(batch.app, name="batch")
+app.add_typer(dead.app, name="dead")
+app.add_typer(importing.app, name="import")
+app.add_typer(schemas.app, name="schemas")
+app.add_typer(views.app, name="views")
+
+
+@app.callback()
+def settings(
+    context: typer.Context,
+    config: Annotated[Path, typer.Option(help="The settings file.")] = FILE,
+) -> None:
+    """Six back ends as six folds over one append-only log."""
+    context.obj = config
+
+
+def main() -> None:
+    """Run a command; 1 if it failed, 2 if it was called wrongly."""
+    try:
+        app()
+    except (SixfoldError, ConnectorError, StreamError, SchemaError, BatchError) as error:
+        Console(stderr=True).print(f"[bold red]sixfold:[/] {error}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The commands of `sixfold`, a module for each noun."""

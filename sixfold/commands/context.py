@@ -1,0 +1,38 @@
+"""What commands share: the settings they were called with, and how they print."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sixfold.settings import Settings, load
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document per line.")]
+
+console = Console()
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """The settings of this call.
+
+    Raises:
+        BadSettings: one of them is wrong.
+    """
+    return load(context.obj)
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Print rows as a table, or as one JSON object per line."""
+    if as_json:
+        for row in rows:
+            sys.stdout.buffer.write(msgspec.json.encode(dict(row)) + b"\n")
+        sys.stdout.flush()
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    console.print(table)

@@ -1,0 +1,90 @@
+"""The host: the one process that runs the agents of an embedded data directory."""
+
+import asyncio
+import gc
+from contextlib import AsyncExitStack
+
+import structlog
+from connectors.lock import HostLock
+
+from connectors.store.sqlite import SqliteCommitter
+from sixfold.first_start import first_start
+from sixfold.gateway import Gateway
+from sixfold.platform import Platform
+from sixfold.settings import Settings
+from sixfold.wiring import CATALOG, FOLDS
+from streams.agent import Agent
+from streams.application import Application
+
+log = structlog.get_logger()
+
+# Most objects of a host live long (state) or die young (events); collecting the old ones again and
+# again costs milliseconds each time and finds nothing.
+_GC_THRESHOLDS = (50_000, 50, 100)
+
+
+class Host:
+    """Agents, upkeep and, unless it is told otherwise, a gateway: all in this process."""
+
+    def __init__(self, settings: Settings, with_gateway: bool = True) -> None:
+        self._settings = settings
+        self._with_gateway = with_gateway
+        self._stack = AsyncExitStack()
+        self.gateway: Gateway | None = None
+        self.application: Application | None = None
+
+    async def start(self) -> None:
+        """Start; returns when requests are taken.
+
+        Raises:
+            HostLocked: another process is host of this data directory.
+        """
+        settings = self._settings
+        settings.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self._stack.enter_context(HostLock(settings.data))
+            self.platform = self._stack.enter_context(Platform.create(settings))
+            self.application = await self._start_agents()
+            await first_start(self.platform)
+            if self._with_gateway:
+                self.gateway = Gateway(self.platform)
+                await self.gateway.start()
+                self._stack.push_async_callback(self.gateway.stop)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run until `stopping` is set.
+
+        Raises:
+            RuntimeError: an agent failed for good; a supervisor should start the host again.
+        """
+        assert self.application is not None
+        crashed = asyncio.create_task(self.application.failure())
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({crashed, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            crashed.cancel()
+            await self.stop()
+        if crashed.done() and not crashed.cancelled():
+            raise RuntimeError("an agent failed; see the log above") from crashed.result()
+
+    async def stop(self) -> None:
+        """Stop taking requests, make durable what was folded, and close."""
+        await self._stack.aclose()
+
+    async def _start_agents(self) -> Application:
+        committer = SqliteCommitter(self.platform.log)
+        agents = [
+            Agent(fold, committer, self.platform.sealer, CATALOG.topics[fold.topics[0]].partitions)
+            for fold in FOLDS
+        ]
+        application = Application(self.platform.log, CATALOG, agents, self._settings.data / "faust")
+        await application.start()
+        self._stack.push_async_callback(application.stop)
+        return application

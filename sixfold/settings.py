@@ -1,0 +1,224 @@
+"""Settings: `sixfold.toml`, then environment variables `SIXFOLD_SECTION_NAME`.
+
+[gateway]
+port = 8080          # or SIXFOLD_GATEWAY_PORT=8080
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.gateway.settings import GatewaySettings
+from schemas.frozen import Frozen
+from sixfold.errors import BadSettings
+
+FILE = Path("sixfold.toml")
+_PREFIX = "SIXFOLD_"
+
+
+class Section(Frozen, forbid_unknown_fields=True):
+    """Base class of the sections."""
+
+
+class LogSection(Section):
+    """The log.
+
+    Attributes:
+        synchronous: FULL: what is acknowledged survives a power failure; NORMAL: a crash.
+        watermark_mb: appends are refused while less than this is free on the disk.
+    """
+
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    watermark_mb: int = 256
+
+
+class VaultSection(Section):
+    """The vault.
+
+    Attributes:
+        master_key: the file of the master key; keep it apart from the data and its backups.
+    """
+
+    master_key: str = "~/.config/sixfold/master.key"
+
+
+class GatewaySection(Section):
+    """The gateway; see `connectors.gateway.settings.GatewaySettings`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = ""
+    trusted_proxies: list[str] = []
+    cors_origins: list[str] = []
+    max_event_bytes: int = 256 * 1024
+    max_batch_bytes: int = 16 * 1024 * 1024
+
+    def settings(self, reuse_port: bool = False) -> GatewaySettings:
+        """As the gateway takes them.
+
+        Raises:
+            BadSettings: a trusted proxy is no address or network.
+        """
+        try:
+            proxies = tuple(ip_network(proxy) for proxy in self.trusted_proxies)
+        except ValueError as error:
+            raise BadSettings(f"gateway.trusted_proxies: {error}") from error
+        return GatewaySettings(
+            host=self.host,
+            port=self.port,
+            public_url=self.public_url.rstrip("/"),
+            trusted_proxies=proxies,
+            cors_origins=tuple(self.cors_origins),
+            max_event_bytes=self.max_event_bytes,
+            max_batch_bytes=self.max_batch_bytes,
+            reuse_port=reuse_port,
+        )
+
+
+class LinksSection(Section):
+    """Short links.
+
+    Attributes:
+        region: 0 to 15; regions make keys of disjoint ranges.
+        base: added to block numbers; raise it after a restore or a migration.
+        blocked_hosts: no link may lead there, nor to their subdomains.
+        allow_private: whether links may lead to addresses that are not public.
+        countries: a MaxMind-format database of countries.
+        country_header: the header in which a trusted proxy names the visitor's country.
+    """
+
+    region: int = 0
+    base: int = 0
+    blocked_hosts: list[str] = []
+    allow_private: bool = False
+    countries: str = ""
+    country_header: str = ""
+    cached: int = 100_000
+
+
+class Settings(Section):
+    """All settings.
+
+    Attributes:
+        data: the data directory.
+        tenant: that the first API key, and what is imported without another, belongs to.
+    """
+
+    data: Path = Path("data")
+    tenant: str = "main"
+    log: LogSection = LogSection()
+    vault: VaultSection = VaultSection()
+    gateway: GatewaySection = GatewaySection()
+    links: LinksSection = LinksSection()
+
+    @property
+    def log_file(self) -> Path:
+        """The embedded database."""
+        return self.data / "log.db"
+
+    @property
+    def lake(self) -> Path:
+        """The directory of the lake's tables."""
+        return self.data / "lake"
+
+    @property
+    def master_key(self) -> Path:
+        """The file of the master key."""
+        return Path(self.vault.master_key).expanduser()
+
+
+def load(file: Path = FILE, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a file, which may be missing, and of the environment, which win.
+
+    Raises:
+        BadSettings: a setting is unknown or has a wrong value.
+    """
+    try:
+        text = file.read_text()
+    except FileNotFoundError:
+        text = ""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file}: {error}") from error
+    _convert(given, lambda path: _line(file, text, path))
+    variables = _from(environment)
+    merged = _merged(given, {path: value for path, (_, value) in variables.items()})
+    return _convert(merged, lambda path: variables[path][0] if path in variables else str(file))
+
+
+def _convert(given: dict[str, Any], place: Any) -> Settings:
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        match = re.search(r"- at `\$\.?([^`]*)`", message)
+        path = match[1].split("[")[0] if match else ""
+        unknown = re.search(r"unknown field `([^`]*)`", message)
+        if unknown:
+            path = f"{path}.{unknown[1]}".lstrip(".")
+            message = "there is no such setting"
+        raise BadSettings(f"{place(path)}: {path}: {message.partition(' - at')[0]}") from error
+
+
+def _decode(type_: type, value: Any) -> Any:
+    if type_ is Path and isinstance(value, str):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected a path, got `{type(value).__name__}`")
+
+
+def _from(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The settings among environment variables: path → (variable, value)."""
+    sections = {name for name, value in _defaults().items() if isinstance(value, Section)}
+    found = {}
+    for variable, value in environment.items():
+        if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        section, _, rest = name.partition("_")
+        path = f"{section}.{rest}" if section in sections and rest else name
+        found[path] = (variable, value)
+    return found
+
+
+# Read elsewhere: secrets do not belong among the settings, which are shown.
+_NOT_SETTINGS = {"SIXFOLD_MASTER_KEY", "SIXFOLD_API_KEY", "SIXFOLD_URL"}
+
+
+def _defaults() -> dict[str, Any]:
+    return msgspec.structs.asdict(Settings())
+
+
+def _merged(given: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    merged = {k: dict(v) if isinstance(v, dict) else v for k, v in given.items()}
+    for path, value in variables.items():
+        section, _, name = path.rpartition(".")
+        target = merged.setdefault(section, {}) if section else merged
+        target[name] = value.split(",") if _is_list(section, name) else value
+    return merged
+
+
+def _is_list(section: str, name: str) -> bool:
+    default = getattr(_defaults().get(section), name, None) if section else None
+    return isinstance(default, list)
+
+
+def _line(file: Path, text: str, path: str) -> str:
+    """`file:line` of a setting."""
+    section, _, name = path.rpartition(".")
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\]]+)\]", line)
+        if header:
+            inside = header[1].strip()
+            if inside == path:
+                return f"{file}:{number}"
+        elif inside == section and re.match(rf"\s*{re.escape(name)}\s*=", line):
+            return f"{file}:{number}"
+    return str(file)
