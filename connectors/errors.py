@@ -37,3 +37,7 @@ class BadDatabase(ConnectorError):
 
 class DamagedLog(ConnectorError):
     """A log file is damaged, so that its rest cannot be read."""
+
+
+class ImportFailed(ConnectorError):
+    """An import could not go on; what it has added stays, and running it again goes on."""

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import schemas.access
 import schemas.dead
+import schemas.imports
 import schemas.links
 import schemas.privacy
 import streams.access.fold
@@ -27,6 +28,7 @@ class System:
 SYSTEMS = (
     System(schemas.privacy),
     System(schemas.dead),
+    System(schemas.imports),
     System(schemas.access, [streams.access.fold]),
     System(schemas.links, [streams.links.fold, streams.links.submissions, streams.links.stats]),
 )

@@ -34,7 +34,7 @@ class Sealer:
     """Turns events into entries of the log."""
 
     def __init__(self, catalog: Catalog, vault: Vault) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._vault = vault
 
     def entry(self, data: Data, origin: Origin, id: str, ordinal: int = 0) -> Entry:
@@ -45,7 +45,7 @@ class Sealer:
         """
         type_ = event_type_of(type(data))
         sealed = self._seal(type_, data, origin.tenant, id) if type_.personal else None
-        envelope: Any = self._catalog.envelope(type(data))
+        envelope: Any = self.catalog.envelope(type(data))
         event = envelope(
             specversion=SPECVERSION,
             id=id,
@@ -65,7 +65,7 @@ class Sealer:
 
     def deduplicated(self, topics: Iterable[str]) -> frozenset[str]:
         """Those of these topics whose clients' events are known by their ids."""
-        return frozenset(t for t in topics if self._catalog.topics[t].deduplicated)
+        return frozenset(t for t in topics if self.catalog.topics[t].deduplicated)
 
     def opened(self, event: Event[Any]) -> Event[Any]:
         """An event whose personal fields, if it has any, are in its data.
