@@ -11,6 +11,10 @@ class NewerFormat(ConnectorError):
     """A file was written by a later version of Sixfold, which this one cannot read."""
 
 
+class HostLocked(ConnectorError):
+    """Another process is host of the data directory."""
+
+
 class MasterKeyError(ConnectorError, VaultError):
     """The master key is missing, unreadable, open to others, or not the one that is needed."""
 
