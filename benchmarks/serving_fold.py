@@ -1,0 +1,21 @@
+"""hit.counted → state and view."""
+
+from benchmarks.counting import Count, HitCounted
+from streams.batch import Batch
+from streams.effects import Effects
+from streams.state import Table, Tables
+
+
+class State(Tables):
+    """Hits by key."""
+
+    hits: Table[str, int]
+
+
+def fold(batch: Batch[HitCounted], state: State, out: Effects) -> None:
+    """Count, and serve the counts."""
+    hits = state.hits
+    for event in batch:
+        key = event.data.key
+        count = hits[key] = hits.get(key, 0) + 1
+        out.put(Count(key, count))
