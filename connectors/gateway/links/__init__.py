@@ -1,0 +1,1 @@
+"""Short links: the gateway's side."""
