@@ -1,0 +1,279 @@
+"""The client for asyncio."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from schemas.ids import uuid7
+from sixfold.client.errors import Rejected, Undelivered
+from sixfold.client.gateway import Backoff, Delivered, Gateway, Unreachable
+from sixfold.client.spill import Spill
+
+# Beside the events themselves: brackets and commas.
+_MAX_BATCH_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a client sends.
+
+    Attributes:
+        linger_s: how long an event may wait for others to share its request.
+        max_batch_events: of one request.
+        max_pending_events: in memory; beyond it `send` waits, or spills.
+        timeout_s: of one request.
+        close_timeout_s: how long `close` tries to deliver what is left.
+    """
+
+    linger_s: float = 0.005
+    max_batch_events: int = 1_000
+    max_pending_events: int = 10_000
+    timeout_s: float = 10.0
+    close_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an event is: send `position` as `Sixfold-After` to read what it did."""
+
+    id: str
+    position: str
+
+
+@dataclass(slots=True)
+class _Pending:
+    id: str
+    event: bytes
+    done: "asyncio.Future[Receipt] | None" = None
+
+
+class AsyncClient:
+    """Sends events to a gateway: in batches, with retries, and never twice.
+
+    An event's id is fixed before it is first tried, so one that comes twice because an answer was
+    lost is known by its id. With a spill, events that cannot be delivered wait on disk, also for
+    the next process; without one, `send` waits while too many are pending.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        spill: Path | None = None,
+        on_rejected: Callable[[Rejected], None] | None = None,
+        options: Options | None = None,
+    ) -> None:
+        """Make a client; use it as an async context manager.
+
+        Args:
+            url: of the gateway; SIXFOLD_URL if it is not given.
+            api_key: with the scope `events:write`; SIXFOLD_API_KEY if it is not given.
+            spill: a file for this client alone.
+            on_rejected: told of every event that was refused.
+        """
+        self._options = options or Options()
+        self._gateway = Gateway(
+            url or os.environ.get("SIXFOLD_URL", "http://127.0.0.1:8080"),
+            api_key or os.environ.get("SIXFOLD_API_KEY", ""),
+            self._options.timeout_s,
+        )
+        self._spill = Spill(spill) if spill else None
+        self._on_rejected = on_rejected
+        self._pending: deque[_Pending] = deque()
+        self._changed = asyncio.Condition()
+        self._backoff = Backoff()
+        self._sending: asyncio.Task[None] | None = None
+        self._away = False
+        self._closing = False
+
+    async def __aenter__(self) -> "AsyncClient":
+        self._sending = asyncio.create_task(self._send_forever(), name="sixfold client")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def send(
+        self,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        time: datetime | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Queue an event; its id. Returns before it is delivered; `flush` waits for that.
+
+        Args:
+            time: when it happened; now, if not given.
+            id: a UUID, if the event has one already.
+
+        Raises:
+            OSError: the spill's disk is full.
+        """
+        pending = _pending(type, data, time, id)
+        await self._queue(pending)
+        return pending.id
+
+    async def append(
+        self,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        time: datetime | None = None,
+        id: str | None = None,
+    ) -> Receipt:
+        """Send an event and wait until it is durable in the log.
+
+        Raises:
+            Rejected: it was refused.
+            Undelivered: the client was closed before it could be delivered.
+        """
+        pending = _pending(type, data, time, id)
+        pending.done = asyncio.get_running_loop().create_future()
+        await self._queue(pending)
+        return await pending.done
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until everything sent so far is delivered or refused; False if it is not in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: not (self._pending or self._spill))
+            return True
+        return False
+
+    async def close(self) -> None:
+        """Deliver what is left, or leave it to the spill.
+
+        Raises:
+            Undelivered: there is no spill, and some events could not be delivered.
+        """
+        if self._sending is None:
+            return
+        self._closing = True
+        delivered = await self.flush(self._options.close_timeout_s)
+        self._sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._sending
+        self._sending = None
+        await self._gateway.close()
+        self._leave()
+        if not delivered and self._spill is None:
+            raise Undelivered(f"{len(self._pending)} events were not delivered; give a spill file")
+
+    async def _queue(self, pending: _Pending) -> None:
+        async with self._changed:
+            if self._spill is not None and pending.done is None and self._must_spill():
+                await asyncio.to_thread(self._spill.push, [pending.event])
+            else:
+                await self._changed.wait_for(self._has_room)
+                self._pending.append(pending)
+            self._changed.notify_all()
+
+    def _must_spill(self) -> bool:
+        """Whether events go to disk: behind those that are there, or when memory is full."""
+        return bool(self._spill) or (self._away and not self._has_room())
+
+    def _has_room(self) -> bool:
+        return len(self._pending) < self._options.max_pending_events
+
+    async def _send_forever(self) -> None:
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: bool(self._pending or self._spill))
+            if len(self._pending) < self._options.max_batch_events and not self._closing:
+                await asyncio.sleep(self._options.linger_s)
+            # What is in memory is older than what is in the spill, but for a spill of the process
+            # before, and the order of two processes is nobody's promise.
+            if self._pending:
+                await self._send_pending()
+            else:
+                await self._send_spilled()
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _send_pending(self) -> None:
+        batch = self._next_batch()
+        delivered = await self._delivered([pending.event for pending in batch])
+        for index, pending in enumerate(batch):
+            self._settle(pending.id, pending.done, index, delivered)
+        for _ in batch:
+            self._pending.popleft()
+
+    async def _send_spilled(self) -> None:
+        assert self._spill is not None
+        events = self._spill.peek(self._options.max_batch_events, _MAX_BATCH_BYTES)
+        delivered = await self._delivered(events)
+        for index, event in enumerate(events):
+            self._settle(msgspec.json.decode(event)["id"], None, index, delivered)
+        self._spill.pop(events)
+
+    def _next_batch(self) -> list[_Pending]:
+        batch: list[_Pending] = []
+        size = 0
+        for pending in self._pending:
+            size += len(pending.event)
+            if batch and (len(batch) == self._options.max_batch_events or size > _MAX_BATCH_BYTES):
+                break
+            batch.append(pending)
+        return batch
+
+    async def _delivered(self, events: list[bytes]) -> Delivered:
+        """Post a batch until the gateway has taken or refused it."""
+        while True:
+            try:
+                delivered = await self._gateway.post(events)
+            except Unreachable as error:
+                self._away = True
+                async with self._changed:
+                    self._changed.notify_all()
+                await self._backoff.pause(error.retry_after_s)
+            else:
+                self._away = False
+                self._backoff.reset()
+                return delivered
+
+    def _settle(
+        self, id: str, done: "asyncio.Future[Receipt] | None", index: int, delivered: Delivered
+    ) -> None:
+        reasons = delivered.refusals.get(index)
+        if reasons is None:
+            if done is not None and not done.done():
+                done.set_result(Receipt(id, delivered.positions[index]))
+            return
+        rejected = Rejected(id, reasons)
+        if self._on_rejected is not None:
+            self._on_rejected(rejected)
+        if done is not None and not done.done():
+            done.set_exception(rejected)
+
+    def _leave(self) -> None:
+        """Put what was not delivered where the next process finds it."""
+        for pending in self._pending:
+            if pending.done is not None and not pending.done.done():
+                pending.done.set_exception(Undelivered(f"event {pending.id} was not delivered"))
+        if self._spill is not None:
+            if self._pending:
+                self._spill.push([pending.event for pending in self._pending])
+            self._spill.close()
+
+
+def _pending(type: str, data: Mapping[str, Any], time: datetime | None, id: str | None) -> _Pending:
+    at = time or datetime.now(UTC)
+    id = id or uuid7(int(at.timestamp() * 1000))
+    event = {"specversion": "1.0", "id": id, "type": type, "time": at, "data": data}
+    return _Pending(id, msgspec.json.encode(event))

@@ -1,0 +1,22 @@
+"""Errors of the producers' client, which imports nothing of the server."""
+
+
+class ClientError(Exception):
+    """Base class."""
+
+
+class Undelivered(ClientError):
+    """Events could not be delivered, and there was no spill to keep them in."""
+
+
+class Rejected(ClientError):
+    """The platform refused an event; sending it again unchanged would be refused again."""
+
+    def __init__(self, id: str, reasons: list[str]) -> None:
+        super().__init__(f"event {id} was refused: {'; '.join(reasons)}")
+        self.id = id
+        self.reasons = reasons
+
+
+class DamagedSpill(ClientError):
+    """A spill file is not one."""

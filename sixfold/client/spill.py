@@ -1,0 +1,102 @@
+"""The client's spill: events that wait on disk while the gateway is away.
+
+    magic | head: u64 | (length: u32 | CRC-32: u32 | event) …
+
+`head` is where the first event that is not delivered begins. A process that dies leaves its spill
+to the next one; an event that was half written then is cut off.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from sixfold.client.errors import DamagedSpill
+
+_MAGIC = b"sixfold1"
+_HEAD = struct.Struct("<Q")
+_FRAME = struct.Struct("<II")
+_START = len(_MAGIC) + _HEAD.size
+
+
+class Spill:
+    """A queue in a file, for one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file.
+
+        Raises:
+            DamagedSpill: there is a file, but it is no spill.
+        """
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        found = os.pread(self._file, _START, 0)
+        if not found:
+            os.pwrite(self._file, _MAGIC + _HEAD.pack(_START), 0)
+            self._head = _START
+        elif len(found) < _START or not found.startswith(_MAGIC):
+            os.close(self._file)
+            raise DamagedSpill(f"{path} is no spill of events: move it away")
+        else:
+            (self._head,) = _HEAD.unpack(found[len(_MAGIC) :])
+        self._end = self._recovered_end()
+        os.ftruncate(self._file, self._end)
+
+    def __bool__(self) -> bool:
+        return self._head < self._end
+
+    def push(self, events: Sequence[bytes]) -> None:
+        """Add events at the end; they are on disk when this returns.
+
+        Raises:
+            OSError: the disk is full or gone; nothing was added.
+        """
+        frames = b"".join(_FRAME.pack(len(e), zlib.crc32(e)) + e for e in events)
+        try:
+            os.pwrite(self._file, frames, self._end)
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._end += len(frames)
+
+    def peek(self, max_events: int, max_bytes: int) -> list[bytes]:
+        """The first events, at least one if there is any."""
+        events: list[bytes] = []
+        at, size = self._head, 0
+        while at < self._end and len(events) < max_events:
+            length, _ = _FRAME.unpack(os.pread(self._file, _FRAME.size, at))
+            size += length
+            if events and size > max_bytes:
+                break
+            events.append(os.pread(self._file, length, at + _FRAME.size))
+            at += _FRAME.size + length
+        return events
+
+    def pop(self, events: Sequence[bytes]) -> None:
+        """Drop what `peek` returned: it is delivered."""
+        self._head += sum(_FRAME.size + len(event) for event in events)
+        if self._head == self._end:
+            self._head = self._end = _START
+        os.pwrite(self._file, _HEAD.pack(self._head), len(_MAGIC))
+        if self._end == _START:
+            os.ftruncate(self._file, _START)
+
+    def close(self) -> None:
+        """Close the file; an empty one is removed."""
+        os.close(self._file)
+        if not self:
+            self._path.unlink(missing_ok=True)
+
+    def _recovered_end(self) -> int:
+        """Where the last whole event ends."""
+        size = os.fstat(self._file).st_size
+        at = self._head
+        while at + _FRAME.size <= size:
+            length, crc = _FRAME.unpack(os.pread(self._file, _FRAME.size, at))
+            event = os.pread(self._file, length, at + _FRAME.size)
+            if len(event) < length or zlib.crc32(event) != crc:
+                break
+            at += _FRAME.size + length
+        return at
