@@ -1,18 +1,20 @@
 """The catalog: every topic and event type, collected from the modules that declare them."""
 
 import inspect
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 
 from schemas.envelope import Envelope, Event, envelope_struct
 from schemas.errors import DeclarationError, MalformedEvent, UnknownEventType
 from schemas.event import Data, EventType, event_type_of
-from schemas.fields import field_types
+from schemas.fields import field_types, without_none
 from schemas.topic import Topic
+
+# Columns of every table of the lake, beside the fields of data.
+_COLUMNS = {*Envelope.__struct_fields__, "type", "data", "time_ms", "date", "partition", "offset"}
 
 
 class Catalog:
@@ -25,9 +27,10 @@ class Catalog:
     def __init__(self, types: Iterable[EventType]) -> None:
         self.topics: dict[str, Topic] = {}
         self.types: dict[str, EventType] = {}
-        self._of_topic: defaultdict[str, list[EventType]] = defaultdict(list)
+        self._of_topic: dict[str, list[EventType]] = {}
         for type_ in types:
-            self._add(type_)
+            self._declare(type_)
+        self._broadcast()
         self._envelopes = {t.data: envelope_struct(t) for t in self.types.values()}
         self._decoders: dict[str, TopicDecoder] = {}
 
@@ -45,8 +48,15 @@ class Catalog:
         )
 
     def types_of(self, topic: str) -> Sequence[EventType]:
-        """The event types of a topic, in the order of their declaration."""
-        return self._of_topic[topic]
+        """The event types of a topic, in the order of their declaration, then broadcast ones.
+
+        Raises:
+            DeclarationError: the topic is not in this catalog.
+        """
+        try:
+            return self._of_topic[topic]
+        except KeyError:
+            raise DeclarationError(f"topic {topic!r} is not in the catalog") from None
 
     def envelope(self, data: type[Data]) -> type[Envelope]:
         """The envelope struct of an event type.
@@ -60,66 +70,96 @@ class Catalog:
             raise DeclarationError(f"{data.__name__} is not in the catalog") from None
 
     def decoder(self, topic: str) -> "TopicDecoder":
-        """The decoder of a topic's records."""
+        """The decoder of a topic's records.
+
+        Raises:
+            DeclarationError: the topic is not in this catalog.
+        """
         if topic not in self._decoders:
             self._decoders[topic] = TopicDecoder(
                 [self._envelopes[t.data] for t in self.types_of(topic)]
             )
         return self._decoders[topic]
 
-    def _add(self, type_: EventType) -> None:
+    def _declare(self, type_: EventType) -> None:
         topic = self.topics.setdefault(type_.topic.name, type_.topic)
         if topic != type_.topic:
             raise DeclarationError(f"topic {topic.name} is declared twice, differently")
         if type_.name in self.types:
             raise DeclarationError(f"event type {type_.name} is declared twice")
-        for other in self._of_topic[topic.name]:
-            _refuse_conflicting_fields(type_, other)
+        _refuse_columns(type_)
         self.types[type_.name] = type_
-        self._of_topic[topic.name].append(type_)
+        self._add(type_, topic.name)
+
+    def _broadcast(self) -> None:
+        """Add the broadcast types to every topic whose events name persons."""
+        broadcast = [type_ for type_ in self.types.values() if type_.broadcast]
+        for topic, types in self._of_topic.items():
+            if any(type_.subject or type_.mentions for type_ in types):
+                for type_ in broadcast:
+                    if type_ not in types:
+                        self._add(type_, topic)
+
+    def _add(self, type_: EventType, topic: str) -> None:
+        types = self._of_topic.setdefault(topic, [])
+        for other in types:
+            _refuse_conflicting_fields(type_, other)
+        types.append(type_)
+
+
+def _refuse_columns(type_: EventType) -> None:
+    for name in field_types(type_.data):
+        if name in _COLUMNS and not name == type_.subject == "subject":
+            raise DeclarationError(
+                f"{type_.name}.{name}: the lake has a column of that name for every event; "
+                "name the field differently"
+            )
 
 
 def _refuse_conflicting_fields(one: EventType, other: EventType) -> None:
     """A topic is one table of the lake, so a field name has one type within it."""
     theirs = field_types(other.data)
     for name, annotation in field_types(one.data).items():
-        if name in theirs and _not_none(theirs[name]) != _not_none(annotation):
+        if name in theirs and without_none(theirs[name]) != without_none(annotation):
             raise DeclarationError(
                 f"{one.name}.{name} and {other.name}.{name} share a topic, so they need one type"
             )
 
 
-def _not_none(annotation: Any) -> frozenset[Any]:
-    """The alternatives of an annotation, without None."""
-    parts = getattr(annotation, "__args__", ()) if _is_union(annotation) else (annotation,)
-    return frozenset(part for part in parts if part is not type(None))
+class _Never(Envelope, tag=""):
+    """A type that no record has.
 
+    A struct that is alone is decoded without its tag, too; one of a union never is.
+    """
 
-def _is_union(annotation: Any) -> bool:
-    return type(None) in getattr(annotation, "__args__", ())
+    never: Annotated[int, msgspec.Meta(gt=0, lt=0)]
 
 
 class TopicDecoder:
     """Decodes the records of one topic into envelopes."""
 
     def __init__(self, envelopes: Sequence[type[Envelope]]) -> None:
-        union: Any = Union[tuple(envelopes)]  # noqa: UP007 — made of a tuple
-        self._one = msgspec.json.Decoder(union)
-        self._many = msgspec.json.Decoder(list[union])
+        union: Any = Union[(_Never, *envelopes)]
+        self._decode = msgspec.json.Decoder(union).decode
         self._tags = {envelope.__struct_config__.tag for envelope in envelopes}
+        data_types = [field_types(envelope)["data"] for envelope in envelopes]
+        self._personal = {
+            data: personal for data in data_types if (personal := event_type_of(data).personal)
+        }
 
     def many(self, values: Sequence[bytes]) -> list[Event[Any]]:
-        """Decode a batch in one call.
+        """Decode a batch.
 
         Raises:
             MalformedEvent: at least one record is; `one` tells which.
         """
         try:
-            events: list[Event[Any]] = self._many.decode(b"[" + b",".join(values) + b"]")
+            events: list[Event[Any]] = list(map(self._decode, values))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedEvent(str(error)) from error
-        if len(events) != len(values):
-            raise MalformedEvent("a record holds more than one JSON value")
+        if self._personal:
+            for event in events:
+                self._refuse_clear(event)
         return events
 
     def one(self, value: bytes) -> Event[Any]:
@@ -130,13 +170,19 @@ class TopicDecoder:
             MalformedEvent: anything else is wrong with it.
         """
         try:
-            event: Event[Any] = self._one.decode(value)
-            return event
+            event: Event[Any] = self._decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             type_ = _type_of(value)
             if type_ is not None and type_ not in self._tags:
                 raise UnknownEventType(f"event type {type_!r} is not one of this topic") from error
             raise MalformedEvent(str(error)) from error
+        self._refuse_clear(event)
+        return event
+
+    def _refuse_clear(self, event: Event[Any]) -> None:
+        for field in self._personal.get(type(event.data), ()):
+            if getattr(event.data, field) is not None:
+                raise MalformedEvent(f"data.{field} is Personal, so it must be sealed")
 
 
 class _Tagged(msgspec.Struct):

@@ -6,7 +6,7 @@ from schemas.topic import Topic
 DEAD = Topic("dead", partitions=1, retention_days=30, archived=False)
 
 
-@event("record.rejected", topic=DEAD, key="position")
+@event("record.rejected", topic=DEAD, key="position", internal=True)
 class RecordRejected(Data):
     """A fold could not apply a record, and went on without it."""
 
@@ -15,7 +15,7 @@ class RecordRejected(Data):
     reason: str  # the error, without any value of the record
 
 
-@event("record.requeued", topic=DEAD, key="position")
+@event("record.requeued", topic=DEAD, key="position", internal=True)
 class RecordRequeued(Data):
     """A rejected record was appended to its topic again, for the fold that had rejected it."""
 

@@ -1,11 +1,11 @@
 """The envelope of every record: CloudEvents 1.0, structured mode, as one JSON object.
 
-One struct per event type, all tagged by `type`, so that msgspec decodes a whole batch of one
-topic into their union in a single call.
+One struct per event type, all tagged by `type`, so that msgspec decodes the records of one topic
+into their union.
 """
 
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from schemas.event import Data, EventType
 # The tenant of events that are the platform's own: dead letters, erasures, its own settings.
 PLATFORM_TENANT = "platform"
 
-SPECVERSION = "1.0"
+SPECVERSION: Final = "1.0"
 CONTENT_TYPE = "application/cloudevents+json"
 
 
@@ -33,10 +33,10 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_f
         sealed: its `Personal` fields, sealed under the subject's key (base64).
     """
 
-    specversion: str
+    specversion: Literal["1.0"]
     id: str
     source: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     tenant: str
     subject: str | None = None
     cause: str | None = None

@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.errors import DeclarationError
-from schemas.fields import Mention, Subject, field_types, is_personal, mentions_type
+from schemas.fields import (
+    Mention,
+    Subject,
+    field_types,
+    is_marked,
+    is_personal,
+    mentions_type,
+    walk,
+    without_none,
+)
 from schemas.frozen import Frozen
 from schemas.topic import Topic
 
@@ -32,6 +41,7 @@ class EventType:
 
     Attributes:
         internal: only the platform itself writes such events; clients may not post them.
+        broadcast: also appended to all other topics whose events name persons.
     """
 
     name: str
@@ -42,6 +52,7 @@ class EventType:
     mentions: tuple[str, ...]
     personal: tuple[str, ...]
     internal: bool = False
+    broadcast: bool = False
 
     def key_of(self, data: Data) -> str:
         """The value of the field that events of this type are partitioned by."""
@@ -55,11 +66,19 @@ class EventType:
 D = TypeVar("D", bound=type[Data])
 
 
-def event(name: str, *, topic: Topic | str, key: str, internal: bool = False) -> Callable[[D], D]:
+def event(
+    name: str,
+    *,
+    topic: Topic | str,
+    key: str,
+    internal: bool = False,
+    broadcast: bool = False,
+) -> Callable[[D], D]:
     """Register a struct as the event type `name` of a topic, partitioned by the field `key`.
 
     Args:
         internal: only the platform itself writes such events.
+        broadcast: records of this type are also in all other topics whose events name persons.
 
     Raises:
         DeclarationError: the declaration breaks a rule of the catalog.
@@ -67,8 +86,9 @@ def event(name: str, *, topic: Topic | str, key: str, internal: bool = False) ->
 
     def register(data: D) -> D:
         declared = topic if isinstance(topic, Topic) else Topic(topic)
-        described = replace(_describe(name, declared, key, data), internal=internal)
-        data.__event_type__ = described  # type: ignore[attr-defined]
+        data.__event_type__ = replace(  # type: ignore[attr-defined]
+            _describe(name, declared, key, data), internal=internal, broadcast=broadcast
+        )
         return data
 
     return register
@@ -89,16 +109,15 @@ def event_type_of(data: type[Data]) -> EventType:
 def _describe(name: str, topic: Topic, key: str, data: type[Data]) -> EventType:
     if not _NAME.fullmatch(name):
         raise DeclarationError(f"event type {name!r}: write it like 'link.clicked'")
-    if not data.__doc__ or data.__doc__.startswith(f"{data.__name__}("):
+    if not data.__doc__:
         raise DeclarationError(f"{name}: {data.__name__} needs a docstring: what happened?")
     fields = field_types(data)
-    if key not in fields:
-        raise DeclarationError(f"{name}: key {key!r} is not a field of {data.__name__}")
-    subjects = [field for field, annotation in fields.items() if mentions_type(annotation, Subject)]
-    if len(subjects) > 1:
-        raise DeclarationError(f"{name}: one field may be the Subject, not {', '.join(subjects)}")
+    _refuse_other_encodings(name, data)
+    _refuse_marks_within_structs(name, fields)
+    _check_key(name, key, fields)
+    subject = _subject_field(name, fields)
     personal = _personal_fields(name, data, fields)
-    if personal and not subjects:
+    if personal and not subject:
         raise DeclarationError(
             f"{name}: Personal fields need a Subject, under whose key they are sealed"
         )
@@ -107,10 +126,55 @@ def _describe(name: str, topic: Topic, key: str, data: type[Data]) -> EventType:
         topic=topic,
         key=key,
         data=data,
-        subject=subjects[0] if subjects else None,
+        subject=subject,
         mentions=tuple(f for f, annotation in fields.items() if mentions_type(annotation, Mention)),
         personal=personal,
     )
+
+
+def _refuse_other_encodings(name: str, data: type[Data]) -> None:
+    """Data is an object of its fields' names, and one with unknown fields can be read."""
+    config = data.__struct_config__
+    renamed = data.__struct_encode_fields__ != data.__struct_fields__
+    if renamed or config.array_like or config.forbid_unknown_fields or config.tag is not None:
+        raise DeclarationError(
+            f"{name}: {data.__name__} must encode as Data does: without rename, array_like, tag or "
+            "forbid_unknown_fields"
+        )
+
+
+def _refuse_marks_within_structs(name: str, fields: dict[str, Any]) -> None:
+    """Sealing and erasure see the fields of data, and not what is within them."""
+    for field, annotation in fields.items():
+        structs = [part for part in walk(annotation) if isinstance(part, type)]
+        if any(is_marked(part) for part in structs):
+            raise DeclarationError(
+                f"{name}.{field}: Subject, Mention and Personal mark fields of {name} itself, "
+                "not those of a struct within it"
+            )
+
+
+def _check_key(name: str, key: str, fields: dict[str, Any]) -> None:
+    if key not in fields:
+        raise DeclarationError(f"{name}: key {key!r} is not one of its fields")
+    if is_personal(fields[key]):
+        raise DeclarationError(f"{name}: key {key!r} is Personal, but keys are not sealed")
+    if without_none(fields[key]) != {fields[key]}:
+        raise DeclarationError(f"{name}: key {key!r} may not be None, nor a union")
+
+
+def _subject_field(name: str, fields: dict[str, Any]) -> str | None:
+    subjects = [field for field, annotation in fields.items() if mentions_type(annotation, Subject)]
+    if not subjects:
+        return None
+    if len(subjects) > 1:
+        raise DeclarationError(f"{name}: one field may be the Subject, not {', '.join(subjects)}")
+    if without_none(fields[subjects[0]]) != {Subject}:
+        raise DeclarationError(
+            f"{name}.{subjects[0]}: write Subject or Subject | None; for several persons, "
+            "list[Mention]"
+        )
+    return subjects[0]
 
 
 def _personal_fields(name: str, data: type[Data], fields: dict[str, Any]) -> tuple[str, ...]:

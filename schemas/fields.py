@@ -8,7 +8,8 @@
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, NewType, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -44,8 +45,37 @@ def mentions_type(annotation: object, wanted: object) -> bool:
     return any(part is wanted for part in walk(annotation))
 
 
+def is_marked(annotation: object) -> bool:
+    """Whether an annotation names a person or holds personal data, within structs too."""
+    return any(
+        is_personal(part) or mentions_type(part, Subject) or mentions_type(part, Mention)
+        for part in walk_into_structs(annotation)
+    )
+
+
+def alternatives(annotation: object) -> tuple[Any, ...]:
+    """The parts of a union; of anything else, itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def without_none(annotation: object) -> frozenset[Any]:
+    """The alternatives of an annotation, without None."""
+    return frozenset(part for part in alternatives(annotation) if part is not NoneType)
+
+
 def walk(annotation: object) -> Iterator[Any]:
     """An annotation and everything it is made of."""
     yield annotation
     for part in get_args(annotation):
         yield from walk(part)
+
+
+def walk_into_structs(annotation: object) -> Iterator[Any]:
+    """As `walk`, and on into the fields of structs, dataclasses and the like."""
+    todo, seen = [annotation], set[Any]()
+    while todo:
+        for part in walk(todo.pop()):
+            yield part
+            if isinstance(part, type) and hasattr(part, "__annotations__") and part not in seen:
+                seen.add(part)
+                todo += get_type_hints(part, include_extras=True).values()

@@ -8,6 +8,8 @@ derived again.
 import secrets
 from hashlib import blake2b
 
+import msgspec
+
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_A = (1 << 12) - 1
@@ -21,8 +23,9 @@ def uuid7(time_ms: int) -> str:
 
 def derived_id(time_ms: int, *parts: str | int) -> str:
     """A UUID with version 7's layout that is the same whenever time and parts are."""
-    joined = "\x1f".join(map(str, parts)).encode()
-    return _layout(time_ms, int.from_bytes(blake2b(joined, digest_size=10).digest()) >> 6)
+    # msgpack writes lengths, so ("ab", "c") and ("a", "bc") are told apart whatever is in them.
+    hashed = blake2b(msgspec.msgpack.encode(parts), digest_size=10).digest()
+    return _layout(time_ms, int.from_bytes(hashed) >> 6)
 
 
 def _layout(time_ms: int, bits: int) -> str:

@@ -7,7 +7,7 @@ from schemas.topic import Topic
 PRIVACY = Topic("privacy", partitions=1)
 
 
-@event("subject.erased", topic=PRIVACY, key="subject")
+@event("subject.erased", topic=PRIVACY, key="subject", internal=True, broadcast=True)
 class SubjectErased(Data):
     """A subject was erased: drop what names it.
 

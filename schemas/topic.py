@@ -17,7 +17,7 @@ class Topic:
     Attributes:
         name: lower case, digits and underscores.
         partitions: fixed when the topic is created.
-        retention_days: older records may be dropped once archived; None keeps them.
+        retention_days: at least 1; older records may be dropped once archived; None keeps them.
         archived: whether the lake has a table of it; what is not archived is gone after retention.
         compacted: only the newest record of a key is kept; for events that carry full state.
         deduplicated: ids of clients' events are remembered for 7 days, and repeats dropped.
@@ -43,7 +43,11 @@ class Topic:
             raise DeclarationError(
                 f"topic {self.name}: 1 to 1024 partitions, not {self.partitions}"
             )
+        if self.retention_days is not None and self.retention_days < 1:
+            raise DeclarationError(
+                f"topic {self.name}: keep records for at least 1 day, or leave retention_days out"
+            )
 
     def record_key(self, tenant: str, key: str) -> bytes:
-        """The key a record is partitioned and compacted by."""
+        """The key a record is partitioned and compacted by; a tenant's name has no slash."""
         return key.encode() if self.global_keys else f"{tenant}/{key}".encode()

@@ -1,4 +1,4 @@
-"""From records to events: whole batches at once, one by one only to find what is malformed."""
+"""From records to events: batch by batch, record by record only to find what is malformed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
