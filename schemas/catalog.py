@@ -13,9 +13,6 @@ from schemas.event import Data, EventType, event_type_of
 from schemas.fields import field_types, without_none
 from schemas.topic import Topic
 
-# Columns of every table of the lake, beside the fields of data.
-_COLUMNS = {*Envelope.__struct_fields__, "type", "data", "time_ms", "date", "partition", "offset"}
-
 
 class Catalog:
     """Topics and event types, by name.
@@ -87,7 +84,6 @@ class Catalog:
             raise DeclarationError(f"topic {topic.name} is declared twice, differently")
         if type_.name in self.types:
             raise DeclarationError(f"event type {type_.name} is declared twice")
-        _refuse_columns(type_)
         self.types[type_.name] = type_
         self._add(type_, topic.name)
 
@@ -105,15 +101,6 @@ class Catalog:
         for other in types:
             _refuse_conflicting_fields(type_, other)
         types.append(type_)
-
-
-def _refuse_columns(type_: EventType) -> None:
-    for name in field_types(type_.data):
-        if name in _COLUMNS and not name == type_.subject == "subject":
-            raise DeclarationError(
-                f"{type_.name}.{name}: the lake has a column of that name for every event; "
-                "name the field differently"
-            )
 
 
 def _refuse_conflicting_fields(one: EventType, other: EventType) -> None:
