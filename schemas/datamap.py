@@ -112,6 +112,8 @@ def _rows_of_type(type_: EventType) -> Iterable[Row]:
 
 
 def _erasure_of_events(type_: EventType, table: str | None) -> str:
+    if type_.broadcast:
+        return "none: it is the record of the erasure itself"
     steps = ["the subject's key is destroyed"] if type_.personal else []
     steps += ["the topic's segments are rewritten"]
     if table:

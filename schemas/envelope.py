@@ -72,6 +72,7 @@ def envelope_struct(type_: EventType) -> type[Envelope]:
         f"{type_.data.__name__}Event",
         [("data", type_.data)],
         bases=(Envelope,),
+        module=type_.data.__module__,
         tag=type_.name,
         kw_only=True,
         omit_defaults=True,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from polls import (
+from sample_events import (
     CATALOG,
     NOON,
     NoticePosted,

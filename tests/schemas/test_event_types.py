@@ -2,7 +2,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from polls import POLLS, Option, PollOpened, PollVoted, declared
+from sample_events import POLLS, Option, PollOpened, PollVoted, declared
 
 from schemas.errors import DeclarationError
 from schemas.event import Data, event, event_type_of
@@ -38,7 +38,7 @@ def test_a_topic_may_be_given_by_name():
 
 def test_data_cannot_be_changed():
     with pytest.raises(AttributeError):
-        PollOpened("lunch", []).poll = "dinner"  # type: ignore[misc]
+        PollOpened("lunch", []).poll = "dinner"
 
 
 class Undecorated(Data):

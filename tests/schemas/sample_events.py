@@ -78,7 +78,8 @@ def declared(
         "__doc__": "Something happened.",
         "__annotations__": {n: annotation for n, (annotation, *_) in pairs.items()},
     }
-    data = new_class("Something", (Data,), config, lambda body: body.update(namespace))
+    class_name = name.title().replace(".", "").replace("_", "")
+    data = new_class(class_name, (Data,), config, lambda body: body.update(namespace))
     return event_type_of(event(name, topic=topic, key=key)(data))
 
 
