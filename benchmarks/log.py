@@ -33,7 +33,7 @@ def run(directory: Path) -> dict[str, float]:
     def insert(n: int) -> None:
         for i in range(RECORDS // BATCH):
             bare.execute("BEGIN IMMEDIATE")
-            bare.execute("INSERT INTO segment VALUES (?, ?, ?)", (n * RECORDS + i, BATCH, body))
+            bare.execute("INSERT INTO segment VALUES (?, ?, 0, ?)", (n * RECORDS + i, BATCH, body))
             bare.execute("COMMIT")
 
     def select(n: int) -> None:
@@ -58,7 +58,7 @@ def run(directory: Path) -> dict[str, float]:
 
 
 def _append(log: SqliteLog, batch: Sequence[Entry]) -> None:
-    waiting: deque[Future[list[Position]]] = deque()
+    waiting: deque[Future[Sequence[Position]]] = deque()
     for _ in range(RECORDS // BATCH):
         waiting.append(log.append(batch))
         if len(waiting) == _IN_FLIGHT:

@@ -5,19 +5,26 @@ They share a file so that a commit of an agent is one transaction.
 
 import secrets
 import sqlite3
+import time
 from pathlib import Path
 from typing import Literal
 
 from connectors.errors import NewerFormat
+from connectors.log.failures import explaining
 
 FORMAT = 1
 
 Synchronous = Literal["FULL", "NORMAL"]
 
-_PAGE_SIZE_BYTES = 8192
-_BUSY_TIMEOUT_S = 10.0
+PAGE_SIZE_BYTES = 8192
+
+BUSY_TIMEOUT_S = 10.0
+_NAP_S = 0.0005
+
 # A checkpoint copies this many pages (32 MB) at a time: rarely enough not to show in latencies.
 _CHECKPOINT_PAGES = 4000
+# What the write-ahead log is cut back to when it has grown longer.
+_WAL_BYTES = 64 << 20
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -27,11 +34,13 @@ CREATE TABLE partition (
     partition INTEGER NOT NULL,
     first INTEGER NOT NULL DEFAULT 0,  -- records before it are gone
     next INTEGER NOT NULL DEFAULT 0,   -- the offset of the next record
+    compacted INTEGER NOT NULL DEFAULT 0,  -- before it, no key is there twice
     UNIQUE (topic, partition)
 );
 CREATE TABLE segment (
     id INTEGER PRIMARY KEY,            -- partition.id << 40 | last offset
     records INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,          -- when its newest record was appended
     body BLOB NOT NULL                 -- connectors/log/segment.py
 );
 CREATE TABLE generation (
@@ -76,22 +85,47 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> sqlite3.Connection
 
     Raises:
         NewerFormat: a later version of Sixfold wrote the file.
+        LogUnavailable: the file cannot be opened, or is no database.
     """
-    connection = sqlite3.connect(
-        path, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
-    )
-    connection.execute(f"PRAGMA page_size={_PAGE_SIZE_BYTES}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={synchronous}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-    _prepare(connection, path)
+    with explaining():
+        connection = sqlite3.connect(
+            path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE_BYTES}")
+        execute_in_turn(connection, "PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        # What is erased, merged or dropped must not stay readable in free pages.
+        connection.execute("PRAGMA secure_delete=ON")
+        _prepare(connection, path)
     return connection
 
 
+def execute_in_turn(connection: sqlite3.Connection, statement: str) -> None:
+    """Run a statement that needs the database for itself as soon as no other process has it.
+
+    SQLite's own waiting takes naps of up to 100 ms, so that a process that writes without a pause
+    comes first again and again; and to turn a new file into WAL it does not wait at all.
+
+    Raises:
+        sqlite3.OperationalError: others did not let go of it in time, or anything else is wrong.
+    """
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline_s:
+                raise
+        time.sleep(_NAP_S)
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    found = _format(connection)
-    if found == 0:
-        connection.execute("BEGIN IMMEDIATE")
+    if _format(connection) == 0:
+        execute_in_turn(connection, "BEGIN IMMEDIATE")
         if _format(connection) == 0:  # another process may have been first
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
@@ -100,7 +134,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             )
             connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
-    elif found > FORMAT:
+    found = _format(connection)
+    if found > FORMAT:
         connection.close()
         raise NewerFormat(
             f"{path} has format {found}, and this Sixfold reads up to {FORMAT}: "

@@ -1,6 +1,7 @@
 """What every process of the platform has: the log, the vault, the views, and how events get in."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Platform:
             )
         return cls.create(settings)
 
-    def append(self, tenant: str, source: str, *events: Data) -> "Future[list[Position]]":
+    def append(self, tenant: str, source: str, *events: Data) -> "Future[Sequence[Position]]":
         """Append events as the platform itself."""
         now = datetime.now(UTC)
         origin = Origin(source=source, tenant=tenant, time=now)

@@ -1,9 +1,10 @@
 """The log's port: append, read from a position, follow."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 from schemas.topic import Topic
 from streams.errors import BadPosition
@@ -42,6 +43,32 @@ class Entry(NamedTuple):
     value: bytes
 
 
+class Positions(Sequence[Position]):
+    """The positions of entries that were appended together, made as they are asked for.
+
+    Most callers want one or none of them, and a thousand tuples cost more than their append.
+    """
+
+    __slots__ = ("_entries", "_offsets")
+
+    def __init__(self, entries: Sequence[Entry], offsets: Sequence[int]) -> None:
+        self._entries = entries
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> Position: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Position]: ...
+    def __getitem__(self, index: int | slice) -> Position | Sequence[Position]:
+        if isinstance(index, slice):
+            return Positions(self._entries[index], self._offsets[index])
+        topic, partition, _, _ = self._entries[index]
+        return Position(topic, partition, self._offsets[index])
+
+
 @dataclass(slots=True)
 class Records:
     """Some records of one partition, in columns.
@@ -70,7 +97,7 @@ class Records:
 
     def since(self, offset: int) -> "Records":
         """Without the records before an offset."""
-        skip = sum(1 for o in self.offsets if o < offset)
+        skip = bisect_left(self.offsets, offset)
         return Records(
             self.topic,
             self.partition,
@@ -98,7 +125,7 @@ class Log(Protocol):
     def topics(self) -> dict[str, int]:
         """The number of partitions of every topic."""
 
-    def append(self, entries: Sequence[Entry]) -> "Future[list[Position]]":
+    def append(self, entries: Sequence[Entry]) -> "Future[Sequence[Position]]":
         """Append all of the entries or none, durably; the future has their positions, in order.
 
         Raises (from the future):

@@ -64,7 +64,7 @@ class Log:
         positions = await self.append_entries(entries)
         return Accepted(str(positions[-1]))
 
-    async def append_entries(self, entries: Sequence[Entry]) -> list[Position]:
+    async def append_entries(self, entries: Sequence[Entry]) -> Sequence[Position]:
         """Append what is sealed already.
 
         Raises:

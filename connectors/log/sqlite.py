@@ -4,18 +4,19 @@ Any process may append to it and read it; agents run in one (`connectors/host.py
 """
 
 import asyncio
-import shutil
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from connectors.database import Synchronous, connect
+from connectors.database import PAGE_SIZE_BYTES, Synchronous, connect
 from connectors.errors import TopicMismatch
-from connectors.log.segment import OFFSET_BITS, decode, offsets_of, segment_id
+from connectors.log.failures import explaining
+from connectors.log.readers import Readers
+from connectors.log.room import Room
+from connectors.log.segment import join, segment_id, unpack
 from connectors.log.writer import Work, Write, Writer
 from schemas.topic import Topic
 from streams.errors import LogUnavailable, UnknownTopic
@@ -23,7 +24,9 @@ from streams.log import Entry, Position, Records
 
 # How often another process's appends are looked for. A look costs some microseconds.
 _POLL_S = 0.005
-_DISK_CHECK_S = 1.0
+
+# A read takes no more than about this, however few records it is.
+_READ_BYTES = 16 << 20
 
 DEFAULT_WATERMARK_BYTES = 256 << 20
 
@@ -48,8 +51,7 @@ class SqliteLog:
             NewerFormat: a later version of Sixfold wrote the file.
         """
         self.path = path
-        self._threads = threading.local()
-        self._synchronous: Synchronous = synchronous
+        self._readers = Readers(lambda: _reading(connect(path, synchronous)))
         self._poll_connection = connect(path, synchronous)
         self.incarnation: str = self._poll_connection.execute(
             "SELECT value FROM meta WHERE name = 'incarnation'"
@@ -60,14 +62,21 @@ class SqliteLog:
         self._ids: dict[tuple[str, int], int] = {}
         self._poll_lock = threading.Lock()
         self._wakers: set[Callable[[], None]] = set()
-        self._room = _Room(path.parent, watermark_bytes)
+        self._room = Room(path.parent, watermark_bytes, self._reusable_bytes)
+        self._closed = False
         self._writer = Writer(connect(path, synchronous), _partition_ids, self._committed)
         self.version()
 
     def close(self) -> None:
-        """Finish the appends that were submitted, and close the file."""
+        """Finish the appends that were submitted, and close the file.
+
+        What is read from now on raises LogUnavailable, what is appended fails with it.
+        """
         self._writer.close()
-        self._poll_connection.close()
+        self._readers.close()
+        with self._poll_lock:
+            self._closed = True
+            self._poll_connection.close()  # the last one: moves the write-ahead log into the file
 
     def create(self, topics: Iterable[Topic]) -> None:
         """Create those of these topics that do not exist.
@@ -75,18 +84,9 @@ class SqliteLog:
         Raises:
             TopicMismatch: one exists with another number of partitions.
         """
-        existing = self.topics()
-        rows = []
-        for topic in topics:
-            if topic.name not in existing:
-                rows += [(topic.name, partition) for partition in range(topic.partitions)]
-            elif existing[topic.name] != topic.partitions:
-                raise TopicMismatch(
-                    f"topic {topic.name} has {existing[topic.name]} partitions in {self.path}, but "
-                    f"{topic.partitions} are declared: partitions are fixed when a topic is created"
-                )
-        if rows:
-            self.write((), lambda c: _create(c, rows)).result()
+        wanted = list(topics)
+        if self._missing(wanted, self.topics()):
+            self.write((), lambda c: self._create(c, wanted)).result()
             self.version()
 
     def topics(self) -> dict[str, int]:
@@ -97,15 +97,18 @@ class SqliteLog:
             counts[topic] = counts.get(topic, 0) + 1
         return counts
 
-    def append(self, entries: Sequence[Entry]) -> "Future[list[Position]]":
+    def append(self, entries: Sequence[Entry]) -> "Future[Sequence[Position]]":
         """Append all of the entries or none; see the port."""
-        if not self._room.enough():
-            refused: Future[list[Position]] = Future()
-            refused.set_exception(LogUnavailable(self._room.refusal))
-            return refused
-        return self.write(entries)
+        refusal = self._room.refusal()
+        if refusal is None:
+            return self.write(entries)
+        refused: Future[Sequence[Position]] = Future()
+        refused.set_exception(LogUnavailable(refusal))
+        return refused
 
-    def write(self, entries: Sequence[Entry], work: Work | None = None) -> "Future[list[Position]]":
+    def write(
+        self, entries: Sequence[Entry], work: Work | None = None
+    ) -> "Future[Sequence[Position]]":
         """Append entries and run statements in one transaction, whatever the disk's watermark.
 
         For what frees space or must not wait for it; everybody else uses `append`.
@@ -125,11 +128,13 @@ class SqliteLog:
         if offset >= self.bounds(topic, partition)[1]:
             return None
         id = self._ids[topic, partition]
-        rows = self.reader().execute(
-            "SELECT id, records, body FROM segment WHERE id >= ? AND id < ? ORDER BY id",
-            (segment_id(id, offset), (id + 1) << OFFSET_BITS),
-        )
-        return _joined(topic, partition, offset, _enough(rows, max_records))
+        with explaining():
+            rows = self.reader().execute(
+                "SELECT id, records, body FROM segment WHERE id >= ? AND id < ? ORDER BY id",
+                (segment_id(id, offset), segment_id(id + 1, 0)),
+            )
+            enough = _enough(rows, max_records)
+        return _joined(topic, partition, offset, enough)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that is kept, and the one that the next record will have."""
@@ -141,8 +146,8 @@ class SqliteLog:
 
     def version(self) -> int:
         """A number that has grown whenever somebody, in whichever process, has committed."""
-        with self._poll_lock:
-            (found,) = self._poll_connection.execute("PRAGMA data_version").fetchone()
+        with self._polling() as connection:
+            (found,) = connection.execute("PRAGMA data_version").fetchone()
             if found != self._data_version:
                 self._data_version = found
                 self._refresh()
@@ -173,17 +178,49 @@ class SqliteLog:
             self._wakers.discard(wake)
 
     def reader(self) -> sqlite3.Connection:
-        """A connection for reading that belongs to the calling thread."""
-        found: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if found is None:
-            found = self._threads.connection = connect(self.path, self._synchronous)
-            found.execute("PRAGMA query_only=ON")
-        return found
+        """A connection for reading that belongs to the calling thread.
+
+        Raises:
+            LogUnavailable: the log is closed.
+        """
+        return self._readers.mine()
+
+    def _missing(self, wanted: Iterable[Topic], existing: Mapping[str, int]) -> list[Topic]:
+        missing = []
+        for topic in wanted:
+            partitions = existing.get(topic.name)
+            if partitions is None:
+                missing.append(topic)
+            elif partitions != topic.partitions:
+                raise TopicMismatch(
+                    f"topic {topic.name} has {partitions} partitions in {self.path}, but "
+                    f"{topic.partitions} are declared: partitions are fixed when a topic is created"
+                )
+        return missing
+
+    def _create(self, connection: sqlite3.Connection, wanted: Iterable[Topic]) -> None:
+        existing = connection.execute("SELECT topic, count(*) FROM partition GROUP BY topic")
+        connection.executemany(
+            "INSERT INTO partition (topic, partition) VALUES (?, ?)",
+            [
+                (topic.name, partition)
+                for topic in self._missing(wanted, dict(existing.fetchall()))
+                for partition in range(topic.partitions)
+            ],
+        )
 
     def _committed(self) -> None:
         """Called by the writer after each transaction, on its thread."""
         for wake in tuple(self._wakers):
             wake()
+
+    @contextmanager
+    def _polling(self) -> Iterator[sqlite3.Connection]:
+        """The connection that sees whether anybody has committed; for one thread at a time."""
+        with self._poll_lock, explaining():
+            if self._closed:
+                raise LogUnavailable("the log is closed")
+            yield self._poll_connection
 
     def _refresh(self) -> None:
         rows = self._poll_connection.execute(
@@ -193,29 +230,19 @@ class SqliteLog:
             self._ids[topic, partition] = id
             self._bounds[topic, partition] = (first, next_)
 
+    def _reusable_bytes(self) -> int:
+        """Space within the file that retention has freed."""
+        try:
+            with self._polling() as connection:
+                (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+        except LogUnavailable:  # the append will say so
+            return 0
+        return int(pages) * PAGE_SIZE_BYTES
 
-class _Room:
-    """Whether the disk has room left, looked up once a second."""
 
-    def __init__(self, directory: Path, watermark_bytes: int) -> None:
-        self._directory = directory
-        self._watermark_bytes = watermark_bytes
-        self._checked_s = -_DISK_CHECK_S
-        self._free_bytes = 0
-
-    def enough(self) -> bool:
-        now_s = time.monotonic()
-        if now_s - self._checked_s >= _DISK_CHECK_S:
-            self._checked_s = now_s
-            self._free_bytes = shutil.disk_usage(self._directory).free
-        return self._free_bytes >= self._watermark_bytes
-
-    @property
-    def refusal(self) -> str:
-        return (
-            f"{self._free_bytes >> 20} MB are free at {self._directory}, and appends stop below "
-            f"{self._watermark_bytes >> 20} MB: free some space"
-        )
+def _reading(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.execute("PRAGMA query_only=ON")
+    return connection
 
 
 def _partition_ids(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
@@ -223,18 +250,15 @@ def _partition_ids(connection: sqlite3.Connection) -> dict[tuple[str, int], int]
     return {(topic, partition): id for topic, partition, id in rows}
 
 
-def _create(connection: sqlite3.Connection, rows: list[tuple[str, int]]) -> None:
-    connection.executemany("INSERT OR IGNORE INTO partition (topic, partition) VALUES (?, ?)", rows)
-
-
 def _enough(rows: sqlite3.Cursor, max_records: int) -> list[tuple[int, bytes]]:
     """Segments with at least `max_records` records in all, if there are as many."""
     found: list[tuple[int, bytes]] = []
-    records = 0
+    records = size_bytes = 0
     for id, count, body in rows:
         found.append((id, body))
         records += count
-        if records >= max_records:
+        size_bytes += len(body)
+        if records >= max_records or size_bytes >= _READ_BYTES:
             break
     return found
 
@@ -245,23 +269,8 @@ def _joined(
     """Segments as one batch, without the records before an offset."""
     if not rows:
         return None
-    id, body = rows[0]
-    first = decode(body)
-    offsets = offsets_of(id, first)
-    joined = Records(topic, partition, offset, offsets, first.times_ms, first.keys, first.values)
-    if offsets[0] < offset:
-        joined = joined.since(offset)
-    if len(rows) == 1:
-        return joined
-    all_offsets = list(joined.offsets)
-    times_ms, keys, values = list(joined.times_ms), list(joined.keys), list(joined.values)
-    for id, body in rows[1:]:
-        segment = decode(body)
-        all_offsets += offsets_of(id, segment)
-        times_ms += segment.times_ms
-        keys += segment.keys
-        values += segment.values
-    return Records(topic, partition, offset, all_offsets, times_ms, keys, values)
+    joined = Records(topic, partition, offset, *join([unpack(id, body) for id, body in rows]))
+    return joined.since(offset) if joined.offsets[0] < offset else joined
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
