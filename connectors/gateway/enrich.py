@@ -109,7 +109,7 @@ class Enricher:
 
     def __init__(self, countries: Countries | None = None, country_header: str = "") -> None:
         self._countries = countries
-        self._country_header = country_header
+        self.country_header = country_header
         agent_of("")  # loads thousands of patterns, which the first click need not wait for
 
     def visit(self, arrival: Arrival) -> Visit:
@@ -123,16 +123,22 @@ class Enricher:
             browser=agent.browser,
             os=agent.os,
             referrer=host_of(headers.get("referer", "")),
-            country=self._country(arrival),
+            country=self.country(
+                arrival.address,
+                headers.get(self.country_header) if arrival.via_proxy else None,
+            ),
             **campaign_of(arrival.query[:_MAX_QUERY_LENGTH]),
         )
 
-    def _country(self, arrival: Arrival) -> str | None:
+    def country(self, address: str, claimed: str | None) -> str | None:
+        """Where an address is.
+
+        Args:
+            claimed: what a trusted proxy says; asked only if there is no database.
+        """
         if self._countries is not None:
-            return self._countries.of(arrival.address)
-        if arrival.via_proxy:
-            return country_code(arrival.headers.get(self._country_header))
-        return None
+            return self._countries.of(address)
+        return None if claimed is None else country_code(claimed)
 
 
 @lru_cache(maxsize=_CACHED)
