@@ -1,0 +1,137 @@
+"""The archive: moves the log into the lake, each event exactly once.
+
+Rows and the offsets that they reach are one commit of the table, so a crash at any moment repeats
+and loses nothing. Of several archivers one wins each commit; the others notice, and go on from
+there.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import duckdb
+
+from batch.backlog import Offsets, Stretch, ends, reached, stretches
+from batch.duck import connect
+from batch.errors import LakeError, Overtaken
+from batch.lake import Lake, Table
+from batch.rows import RowMaker, Tally, repeat_window, without_repeats
+from streams.log import Log
+
+# How often in a row a commit may lose although no other archiver has advanced.
+_MAX_CONFLICTS = 20
+
+
+class Progress(NamedTuple):
+    """How far an archiver has come."""
+
+    topic: str
+    done: int  # records
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What an archiver has moved.
+
+    Attributes:
+        topics: by name; those that had nothing new are there too.
+    """
+
+    topics: dict[str, Tally]
+    duration_s: float
+
+    @property
+    def total(self) -> Tally:
+        """All topics together."""
+        total = Tally()
+        for tally in self.topics.values():
+            total += tally
+        return total
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def archive(lake: Lake, log: Log, on_progress: OnProgress = lambda progress: None) -> Archived:
+    """Move what the log has now, beyond the lake, into the lake.
+
+    Raises:
+        LakeError: a table cannot be read or written; what was moved before stays.
+        ColumnConflict: a topic's event types cannot be one table.
+    """
+    started_s = time.perf_counter()
+    with connect(lake.directory) as connection:
+        archiver = _Archiver(lake, log, connection, on_progress)
+        topics = {topic: archiver.move(topic) for topic in lake.topics}
+    return Archived(topics, time.perf_counter() - started_s)
+
+
+class _Archiver:
+    """Moves what the log had when it was made."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        log: Log,
+        connection: duckdb.DuckDBPyConnection,
+        on_progress: OnProgress,
+    ) -> None:
+        self._lake = lake
+        self._log = log
+        self._on_progress = on_progress
+        self._connection = connection
+        self._until = {topic: ends(log, topic) for topic in lake.topics}
+        self._done = 0
+        self._total = sum(
+            end - start
+            for topic, until in self._until.items()
+            for end, start in zip(
+                until.values(), self._since(lake.table(topic), until).values(), strict=True
+            )
+        )
+
+    def move(self, topic: str) -> Tally:
+        """Move a topic's records; what became of them."""
+        until = self._until[topic]
+        maker = RowMaker(self._connection, self._lake.catalog, topic)
+        tally = Tally()
+        conflicts, before = 0, None
+        while conflicts < _MAX_CONFLICTS:
+            table = self._lake.table(topic)
+            since = self._since(table, until)
+            conflicts, before = (conflicts + 1 if since == before else 0), since
+            try:
+                for stretch in stretches(self._log, topic, since, until):
+                    tally += self._append(table, maker, stretch)
+                    self._done += sum(map(len, stretch))
+                    self._on_progress(Progress(topic, min(self._done, self._total), self._total))
+            except Overtaken:
+                continue
+            return tally
+        raise LakeError(
+            f"the table of {topic} changes faster than rows can be appended: "
+            "let other jobs finish, then archive again"
+        )
+
+    def _append(self, table: Table, maker: RowMaker, stretch: Stretch) -> Tally:
+        rows, tally = maker.make(stretch)
+        if len(rows):
+            earlier = table.relations(repeat_window(rows))
+            rows = without_repeats(self._connection, rows, earlier)
+            tally.duplicates, tally.rows = tally.rows - len(rows), len(rows)
+        table.append(rows, self._log.incarnation, reached(stretch))
+        return tally
+
+    def _since(self, table: Table, until: Offsets) -> dict[int, int]:
+        """Where to go on in each partition."""
+        since = {p: table.archived(self._log.incarnation, p) for p in until}
+        for partition, end in until.items():
+            if since[partition] > end:
+                raise LakeError(
+                    f"the lake has {table.topic}/{partition} up to {since[partition]}, but the log "
+                    f"ends at {end}: if an older copy of the log was restored, it needs a new "
+                    "incarnation"
+                )
+        return since

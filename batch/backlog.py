@@ -1,0 +1,52 @@
+"""What the log has beyond a table, in stretches of a size that fits into memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from streams.log import Log, Records
+
+# Together about 0.5 GB of memory as rows, and 10 MB as a file of the lake.
+STRETCH_RECORDS = 250_000
+STRETCH_BYTES = 128 << 20
+
+# Little, because a record may be large.
+READ_RECORDS = 1_000
+
+Offsets = Mapping[int, int]
+"""An offset per partition."""
+
+Stretch = Sequence[Records]
+"""Some records, of one or several partitions."""
+
+
+def ends(log: Log, topic: str) -> dict[int, int]:
+    """The offset that each partition's next record will have; nothing if there is no such topic."""
+    partitions = range(log.topics().get(topic, 0))
+    return {partition: log.bounds(topic, partition)[1] for partition in partitions}
+
+
+def stretches(log: Log, topic: str, since: Offsets, until: Offsets) -> Iterator[Stretch]:
+    """The records from `since` on to `until`, or somewhat beyond, partition by partition."""
+    stretch: list[Records] = []
+    count = size_bytes = 0
+    for records in _reads(log, topic, since, until):
+        stretch.append(records)
+        count += len(records)
+        size_bytes += sum(map(len, records.values))
+        if count >= STRETCH_RECORDS or size_bytes >= STRETCH_BYTES:
+            yield stretch
+            stretch, count, size_bytes = [], 0, 0
+    if stretch:
+        yield stretch
+
+
+def _reads(log: Log, topic: str, since: Offsets, until: Offsets) -> Iterator[Records]:
+    for partition, end in until.items():
+        offset = since[partition]
+        while offset < end and (records := log.read(topic, partition, offset, READ_RECORDS)):
+            yield records
+            offset = records.next_offset
+
+
+def reached(stretch: Stretch) -> dict[int, int]:
+    """Where to read on behind a stretch, in each of its partitions."""
+    return {records.partition: records.next_offset for records in stretch}

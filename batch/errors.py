@@ -1,0 +1,29 @@
+"""Errors of this room."""
+
+
+class BatchError(Exception):
+    """Base class."""
+
+
+class ColumnConflict(BatchError):
+    """A field of an event type has no place in its topic's table."""
+
+
+class LakeError(BatchError):
+    """A table could not be read or written (a full disk, say); what was archived before stays."""
+
+
+class Overtaken(LakeError):
+    """Somebody else committed to the table first: nothing was written, open it again."""
+
+
+class QueryError(BatchError):
+    """A query is wrong, is not one SELECT, or failed while it ran."""
+
+
+class UnknownQuery(BatchError):
+    """There is no query of that name."""
+
+
+class OutputError(BatchError):
+    """A result does not fit into the format that was asked for."""

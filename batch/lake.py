@@ -1,0 +1,128 @@
+"""The lake: a Delta table per archived topic, in directories of their own.
+
+Rows are appended to the place `recent`, from which they can be moved into months and buckets of
+their subjects. Statistics are kept of the time alone: those of other columns would put pseudonyms
+into Delta's own log, which no erasure rewrites.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from batch.columns import PLACE_COLUMNS
+from batch.duck import quoted
+from batch.errors import LakeError, Overtaken
+from schemas.catalog import Catalog
+
+RECENT = "recent"
+
+_CONFIGURATION = {"delta.dataSkippingStatsColumns": "time_ms"}
+_WRITER = WriterProperties(compression="ZSTD")
+
+
+class Lake:
+    """The tables of a catalog's archived topics."""
+
+    def __init__(self, directory: Path, catalog: Catalog) -> None:
+        self.directory = directory.absolute()
+        self.catalog = catalog
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that are archived."""
+        return [topic.name for topic in self.catalog.topics.values() if topic.archived]
+
+    def table(self, topic: str) -> "Table":
+        """A topic's table as it is now.
+
+        Raises:
+            LakeError: it cannot be read.
+        """
+        return Table(self.directory / topic, topic)
+
+
+class Table:
+    """One version of a topic's table; empty if nothing was ever archived.
+
+    How far the log is archived is part of each version (Delta's application transactions, one per
+    partition), so that rows and offsets cannot disagree, and whoever starts from a version that is
+    no longer the newest cannot append.
+    """
+
+    def __init__(self, path: Path, topic: str) -> None:
+        self._path = path
+        self.topic = topic
+        try:
+            self._delta = DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"the table {path} cannot be read: {error}") from error
+
+    def archived(self, incarnation: str, partition: int) -> int:
+        """The offset of a log's first record that is not archived."""
+        if self._delta is None:
+            return 0
+        return self._delta.transaction_version(self._application(incarnation, partition)) or 0
+
+    def relations(self, where: str = "true") -> list[str]:
+        """Its rows as a relation of DuckDB's SQL; none if it has no files.
+
+        Args:
+            where: SQL about `time_ms`; only such rows, and only files that may have some.
+        """
+        files = self._delta.file_uris(file_pruning_predicate=where) if self._delta else []
+        if not files:
+            return []
+        listed = ", ".join(quoted(file) for file in files)
+        # By name, because older files lack the columns that were added since.
+        return [
+            f"(FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
+            f"WHERE {where})"
+        ]
+
+    def append(self, rows: pa.Table, incarnation: str, archived: Mapping[int, int]) -> None:
+        """Append rows and say how far the log is archived with them, as one commit.
+
+        Args:
+            archived: per partition, the offset behind the last record that the rows are made of.
+
+        Raises:
+            Overtaken: somebody else committed since this version was opened.
+            LakeError: the table cannot be written.
+        """
+        month, bucket = PLACE_COLUMNS
+        placed = rows.append_column(month, pa.repeat(RECENT, len(rows))).append_column(
+            bucket, pa.repeat(pa.scalar(0, pa.int32()), len(rows))
+        )
+        transactions = [
+            Transaction(self._application(incarnation, partition), offset)
+            for partition, offset in archived.items()
+        ]
+        try:
+            write_deltalake(
+                # The version that was opened, never the path: that would mean the newest version,
+                # and another archiver's rows would be appended a second time.
+                self._delta or self._create(placed.schema),
+                placed,
+                mode="append",
+                schema_mode="merge",
+                writer_properties=_WRITER,
+                commit_properties=CommitProperties(app_transactions=transactions),
+            )
+        except CommitFailedError as error:
+            raise Overtaken(f"the table {self._path} has changed meanwhile: {error}") from error
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"the table {self._path} cannot be written: {error}") from error
+
+    def _create(self, schema: pa.Schema) -> DeltaTable:
+        if DeltaTable.is_deltatable(str(self._path)):
+            raise Overtaken(f"the table {self._path} was created meanwhile")
+        self._delta = DeltaTable.create(
+            self._path, schema, partition_by=list(PLACE_COLUMNS), configuration=_CONFIGURATION
+        )
+        return self._delta
+
+    def _application(self, incarnation: str, partition: int) -> str:
+        return f"{incarnation}/{self.topic}/{partition}"
