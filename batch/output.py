@@ -1,0 +1,144 @@
+"""Results of queries, written as they come: CSV, JSON, Parquet; or the beginning as a table.
+
+JSON is one array with a row per line, so both a parser of documents and a reader of lines can take
+it. A column of lists, maps or structs is JSON text in CSV.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from batch.errors import OutputError
+
+# A terminal's reader wants no more, and a table is laid out as a whole.
+MAX_TABLE_ROWS = 1_000
+
+Writer = Callable[[pa.RecordBatchReader, BinaryIO], None]
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def write_csv(result: pa.RecordBatchReader, out: BinaryIO) -> None:
+    """Write CSV with a header line; NULL is empty, an empty string is `""`.
+
+    Raises:
+        OutputError: a column has a type that CSV cannot show.
+    """
+    nested = [i for i, field in enumerate(result.schema) if pa.types.is_nested(field.type)]
+    schema = result.schema
+    for i in nested:
+        schema = schema.set(i, pa.field(schema.names[i], pa.string()))
+    options = pa.csv.WriteOptions(quoting_style="needed")
+    with _refusing(), pa.csv.CSVWriter(out, schema, write_options=options) as writer:
+        for batch in result:
+            columns = batch.columns
+            for i in nested:
+                columns[i] = pa.array(_json_texts(columns[i]), pa.string())
+            writer.write_batch(pa.record_batch(columns, schema))
+
+
+def write_json(result: pa.RecordBatchReader, out: BinaryIO) -> None:
+    """Write one array of objects, an object per line.
+
+    Raises:
+        OutputError: two columns have one name, or a value has no JSON.
+    """
+    _refuse_namesakes(result.schema)
+    separator = b"[\n"
+    with _refusing():
+        for batch in result:
+            for row in batch.to_pylist(maps_as_pydicts="strict"):
+                out.write(separator + _encode(row))
+                separator = b",\n"
+    out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+def write_parquet(result: pa.RecordBatchReader, out: BinaryIO) -> None:
+    """Write a Parquet file.
+
+    Raises:
+        OutputError: two columns have one name, or Parquet does not have a column's type.
+    """
+    _refuse_namesakes(result.schema)
+    with _refusing(), pa.parquet.ParquetWriter(out, result.schema, compression="zstd") as writer:
+        for batch in result:
+            writer.write_batch(batch)
+
+
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {"csv": write_csv, "json": write_json, "parquet": write_parquet}
+)
+
+
+def print_table(result: pa.RecordBatchReader, console: Console) -> None:
+    """Print the first rows as a table, and whether there are more.
+
+    Raises:
+        OutputError: a value cannot be shown.
+    """
+    table = Table()
+    for field in result.schema:
+        table.add_column(_printable(field.name), justify=_justify(field.type))
+    rows = _rows(result)
+    with _refusing():
+        for row in islice(rows, MAX_TABLE_ROWS):
+            table.add_row(*map(_cell, row))
+        has_more = next(rows, None) is not None
+    console.print(table)
+    if has_more:
+        console.print(f"the first {MAX_TABLE_ROWS:,} rows; CSV, JSON and Parquet have all")
+
+
+def _rows(result: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    for batch in result:
+        columns = [column.to_pylist(maps_as_pydicts="strict") for column in batch.columns]
+        yield from zip(*columns, strict=True)
+
+
+def _json_texts(column: pa.Array) -> list[str | None]:
+    return [
+        None if value is None else _encode(value).decode()
+        for value in column.to_pylist(maps_as_pydicts="strict")
+    ]
+
+
+def _justify(type_: pa.DataType) -> Any:
+    is_number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
+    return "right" if is_number or pa.types.is_decimal(type_) else "left"
+
+
+def _cell(value: Any) -> Text:
+    if value is None:
+        return Text("NULL", style="dim")
+    return _printable(value if isinstance(value, str) else _encode(value).decode().strip('"'))
+
+
+def _printable(text: str) -> Text:
+    """Text whose control characters cannot play with the terminal; it is data of strangers."""
+    return Text(
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
+
+
+def _refuse_namesakes(schema: pa.Schema) -> None:
+    twice = {name for name in schema.names if schema.names.count(name) > 1}
+    if twice:
+        raise OutputError(f"two columns are called {min(twice)}: rename one with AS")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, ValueError, OverflowError) as error:
+        raise OutputError(f"{error}: try CAST(… AS VARCHAR)") from error
