@@ -1,0 +1,12 @@
+-- The hundred links with the most human clicks, with their visitors (per day) and last click.
+SELECT
+    tenant,
+    link,
+    count(*) AS human_clicks,
+    count(DISTINCT visitor) AS visitors,
+    max(time) AS last_clicked
+FROM clicks
+WHERE type = 'link.clicked' AND kind = 'human'
+GROUP BY tenant, link
+ORDER BY human_clicks DESC, tenant, link
+LIMIT 100
