@@ -125,9 +125,10 @@ class SqliteLog:
 
         Whole segments are read, so it may be a few more.
         """
-        if offset >= self.bounds(topic, partition)[1]:
-            return None
-        id = self._ids[topic, partition]
+        id = self._ids.get((topic, partition))
+        if id is None:
+            self.bounds(topic, partition)  # raises, unless the partition has just been made
+            id = self._ids[topic, partition]
         with explaining():
             rows = self.reader().execute(
                 "SELECT id, records, body FROM segment WHERE id >= ? AND id < ? ORDER BY id",
