@@ -15,6 +15,10 @@ class HostLocked(ConnectorError):
     """Another process is host of the data directory."""
 
 
+class SpillInUse(ConnectorError):
+    """Another process has the spill file."""
+
+
 class MasterKeyError(ConnectorError, VaultError):
     """The master key is missing, unreadable, open to others, or not the one that is needed."""
 

@@ -128,15 +128,21 @@ class Log(Protocol):
     def append(self, entries: Sequence[Entry]) -> "Future[Sequence[Position]]":
         """Append all of the entries or none, durably; the future has their positions, in order.
 
+        It has none if the log is down and the entries, whose topics all may spill, wait on a local
+        disk instead: they have no position before they are appended.
+
         Raises (from the future):
             LogUnavailable: nothing was appended; the same entries may be appended again.
             UnknownTopic: an entry's topic or partition does not exist.
         """
 
     def read(self, topic: str, partition: int, offset: int, max_records: int) -> Records | None:
-        """Up to `max_records` records from an offset on, or None if there are none yet.
+        """Up to about `max_records` records from an offset on, or None if there are none yet.
+
+        A log that keeps batches returns whole ones: a few more, or fewer if they are large.
 
         Raises:
+            LogUnavailable: the log cannot be read now.
             UnknownTopic: there is no such partition.
         """
 

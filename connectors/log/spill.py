@@ -1,0 +1,77 @@
+"""Spill: appends to topics that may wait go to a local file while the log is down.
+
+    append → the log ─────────────────────────────────────────→ positions
+               └ LogUnavailable → file (or, its disk full, memory) → [] → drained into the log
+
+What was spilled is drained in order, in batches, a bounded number of records per second, while new
+appends go to the log directly. A crash between the append of a batch and the note of it repeats the
+batch, so what is drained carries its number as its cause: nothing is lost, nothing counts twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from connectors.log.spiller import Spiller, SpillSettings
+from schemas.catalog import Catalog
+from schemas.topic import Topic
+from streams.log import Entry, Log, Position, Records
+
+
+class SpillingLog:
+    """`streams.log.Log` over another, whose appends to topics that spill do not fail with it."""
+
+    def __init__(
+        self, log: Log, catalog: Catalog, path: Path, settings: SpillSettings | None = None
+    ) -> None:
+        """Spill what a log does not take into a file of this process alone.
+
+        Raises:
+            SpillInUse: another process has the file.
+            OSError: it cannot be opened or written.
+        """
+        self._log = log
+        self._spilling = frozenset(t.name for t in catalog.topics.values() if t.spills)
+        self._spiller = Spiller(log, catalog, path, settings or SpillSettings())
+
+    def close(self) -> None:
+        """Wait for the appends that were submitted; what waits in the file stays in it.
+
+        Close it before the log that it wraps.
+        """
+        self._spiller.close()
+
+    def append(self, entries: Sequence[Entry]) -> "Future[Sequence[Position]]":
+        """Append all of the entries or none; see the port."""
+        if not {entry.topic for entry in entries} <= self._spilling:
+            return self._log.append(entries)
+        return self._spiller.append(entries)
+
+    @property
+    def incarnation(self) -> str:
+        """The log's own."""
+        return self._log.incarnation
+
+    def create(self, topics: Iterable[Topic]) -> None:
+        """Create topics in the log."""
+        self._log.create(topics)
+
+    def topics(self) -> dict[str, int]:
+        """The log's topics."""
+        return self._log.topics()
+
+    def read(self, topic: str, partition: int, offset: int, max_records: int) -> Records | None:
+        """Read the log; what is spilled is not there yet."""
+        return self._log.read(topic, partition, offset, max_records)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Bounds of the log's partition."""
+        return self._log.bounds(topic, partition)
+
+    def version(self) -> int:
+        """The log's version."""
+        return self._log.version()
+
+    async def changed(self, version: int, timeout_s: float) -> bool:
+        """Wait for the log to change."""
+        return await self._log.changed(version, timeout_s)
