@@ -192,10 +192,12 @@ class Platform:
 
     def append(self, *events: Data, tenant: str = "acme") -> list[Position]:
         """Append events durably."""
-        origin = Origin(source="test", tenant=tenant, time=datetime.now(UTC))
         return self.log.append(
-            [self.sealer.entry(event, origin, uuid7(0)) for event in events]
+            [self.sealer.entry(event, self.origin(tenant), uuid7(0)) for event in events]
         ).result(timeout=5)
+
+    def origin(self, tenant: str = "acme") -> Origin:
+        return Origin(source="test", tenant=tenant, time=datetime.now(UTC))
 
     def make(self, link: str, *, tenant: str = "acme", **terms: Any) -> str:
         """Make a link that readers see when this returns; its path."""

@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 from redirecting import BROWSER, KEYS, TARGET, eventually, platform_in
 
+from connectors.gateway.links import clicks
 from connectors.gateway.links.settings import LinkSettings
 from schemas.access import SigningKeyAdded
 from schemas.links import BlockGranted, LinkChanged, LinkDeleted, LinkRequested, LinkUsedUp
@@ -83,11 +84,11 @@ def test_every_redirect_is_a_click(platform, gateway):
     path = platform.make("clicked")
     for _ in range(3):
         gateway.get(path, AGENT, "Referer: https://news.example/today")
-    clicks = eventually(lambda: len(found := platform.clicks("clicked")) == 3 and found)
-    assert {click.source for click in clicks} == {f"gateway/{gateway.name}"}
-    assert {click.tenant for click in clicks} == {"acme"}
-    assert all(abs(click.time - datetime.now(UTC)).seconds < 5 for click in clicks)
-    (click,) = {click.data for click in clicks}  # the same visitor, so the same all three times
+    found = eventually(lambda: len(found := platform.clicks("clicked")) == 3 and found)
+    assert {click.source for click in found} == {f"gateway/{gateway.name}"}
+    assert {click.tenant for click in found} == {"acme"}
+    assert all(abs(click.time - datetime.now(UTC)).seconds < 5 for click in found)
+    (click,) = {click.data for click in found}  # the same visitor, so the same all three times
     assert (click.kind, click.browser, click.referrer) == ("human", "Firefox", "news.example")
 
 
@@ -101,8 +102,8 @@ def test_a_query_is_counted_but_not_passed_on(platform, gateway):
     path = platform.make("query")
     gateway.get(path)
     assert redirected(gateway.get(f"{path}?utm_source=letter&x=1", AGENT))
-    clicks = eventually(lambda: len(found := platform.clicks("query")) == 2 and found)
-    assert {click.data.utm_source for click in clicks} == {None, "letter"}
+    found = eventually(lambda: len(found := platform.clicks("query")) == 2 and found)
+    assert {click.data.utm_source for click in found} == {None, "letter"}
 
 
 @pytest.mark.parametrize("path", ["/%6Fdd", "/odd/", "//odd", "/odd?", "/odd?%ff=%", "/odd#x"])
@@ -310,6 +311,19 @@ def test_a_gateway_counts_the_clicks_it_has_before_it_stops(platform):
     assert len(platform.clicks("parting")) == 10
 
 
+def test_redirects_go_on_while_the_log_is_down_and_are_counted_afterwards(
+    platform, gateway, monkeypatch
+):
+    monkeypatch.setattr(clicks, "_RETRY_S", 0.05)
+    path = platform.make("undaunted")
+    gateway.log.refuses = True
+    try:
+        assert all(redirected(gateway.get(path)) for _ in range(20))
+    finally:
+        gateway.log.refuses = False
+    eventually(lambda: len(platform.clicks("undaunted")) == 20)
+
+
 def test_only_trusted_proxies_say_who_the_client_is(platform, gateway):
     path = platform.make("proxied")
     forwarded = ["X-Forwarded-For: 198.51.100.7", "CF-IPCountry: DE", AGENT]
@@ -320,9 +334,9 @@ def test_only_trusted_proxies_say_who_the_client_is(platform, gateway):
         behind.get(path, *forwarded)
         behind.get(path, *forwarded)
         behind.get(path, "X-Forwarded-For: 198.51.100.8", *forwarded[1:])
-    clicks = [click.data for click in platform.clicks("behind")]
-    assert {click.country for click in clicks} == {"DE"}
-    assert len({click.visitor for click in clicks}) == 2
+    found = [click.data for click in platform.clicks("behind")]
+    assert {click.country for click in found} == {"DE"}
+    assert len({click.visitor for click in found}) == 2
 
 
 def test_keys_of_no_block_are_unknown_without_the_store(platform, gateway):
