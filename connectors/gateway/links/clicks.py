@@ -24,7 +24,7 @@ LOST = Counter("sixfold_clicks_lost", "Clicks that will never be in the log")
 # Requests wait while clicks are encoded, and a browser that was not seen before takes 0.3 ms.
 _SLICE_S = 0.001
 # Clicks of so long are appended together, since an append has its price whatever is in it.
-_GATHER_S = 0.005
+_GATHER_S = 0.01
 _RETRY_S = 1.0
 _STOP_TIMEOUT_S = 5.0
 
