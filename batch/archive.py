@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from batch.backlog import Offsets, Stretch, ends, reached, stretches
+from batch.backlog import Offsets, Stretch, covered, ends, stretches
 from batch.duck import connect
 from batch.errors import LakeError, Overtaken
 from batch.lake import Lake, Table
@@ -121,7 +121,7 @@ class _Archiver:
             earlier = table.relations(repeat_window(rows))
             rows = without_repeats(self._connection, rows, earlier)
             tally.duplicates, tally.rows = tally.rows - len(rows), len(rows)
-        table.append(rows, self._log.incarnation, reached(stretch))
+        table.append(rows, self._log.incarnation, covered(stretch))
         return tally
 
     def _since(self, table: Table, until: Offsets) -> dict[int, int]:

@@ -47,6 +47,10 @@ def _reads(log: Log, topic: str, since: Offsets, until: Offsets) -> Iterator[Rec
             offset = records.next_offset
 
 
-def reached(stretch: Stretch) -> dict[int, int]:
-    """Where to read on behind a stretch, in each of its partitions."""
-    return {records.partition: records.next_offset for records in stretch}
+def covered(stretch: Stretch) -> dict[int, range]:
+    """The offsets that a stretch covers, gaps included, in each of its partitions."""
+    spans: dict[int, range] = {}
+    for records in stretch:
+        start = spans[records.partition].start if records.partition in spans else records.start
+        spans[records.partition] = range(start, records.next_offset)
+    return spans

@@ -82,11 +82,11 @@ class Table:
             f"WHERE {where})"
         ]
 
-    def append(self, rows: pa.Table, incarnation: str, archived: Mapping[int, int]) -> None:
-        """Append rows and say how far the log is archived with them, as one commit.
+    def append(self, rows: pa.Table, incarnation: str, offsets: Mapping[int, range]) -> None:
+        """Append rows, and that the log is archived so far, as one commit.
 
         Args:
-            archived: per partition, the offset behind the last record that the rows are made of.
+            offsets: per partition, those that the rows are made of.
 
         Raises:
             Overtaken: somebody else committed since this version was opened.
@@ -96,20 +96,23 @@ class Table:
         placed = rows.append_column(month, pa.repeat(RECENT, len(rows))).append_column(
             bucket, pa.repeat(pa.scalar(0, pa.int32()), len(rows))
         )
-        transactions = [
-            Transaction(self._application(incarnation, partition), offset)
-            for partition, offset in archived.items()
-        ]
         try:
+            # Always on the version at hand, never by the path, which would mean the newest one: Delta
+            # looks for conflicts between that version and its commit only.
+            delta = self._delta = self._delta or self._create(placed.schema)
+            self._refuse_archived(incarnation, offsets)
             write_deltalake(
-                # The version that was opened, never the path: that would mean the newest version,
-                # and another archiver's rows would be appended a second time.
-                self._delta or self._create(placed.schema),
+                delta,
                 placed,
                 mode="append",
                 schema_mode="merge",
                 writer_properties=_WRITER,
-                commit_properties=CommitProperties(app_transactions=transactions),
+                commit_properties=CommitProperties(
+                    app_transactions=[
+                        Transaction(self._application(incarnation, partition), span.stop)
+                        for partition, span in offsets.items()
+                    ]
+                ),
             )
         except CommitFailedError as error:
             raise Overtaken(f"the table {self._path} has changed meanwhile: {error}") from error
@@ -117,12 +120,25 @@ class Table:
             raise LakeError(f"the table {self._path} cannot be written: {error}") from error
 
     def _create(self, schema: pa.Schema) -> DeltaTable:
-        if DeltaTable.is_deltatable(str(self._path)):
-            raise Overtaken(f"the table {self._path} was created meanwhile")
-        self._delta = DeltaTable.create(
-            self._path, schema, partition_by=list(PLACE_COLUMNS), configuration=_CONFIGURATION
-        )
-        return self._delta
+        try:
+            return DeltaTable.create(
+                self._path,
+                schema,
+                partition_by=list(PLACE_COLUMNS),
+                configuration=_CONFIGURATION,
+                # A second try would create it once more, on top of another's.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except DeltaError as error:
+            if DeltaTable.is_deltatable(str(self._path)):
+                raise Overtaken(f"the table {self._path} was created meanwhile") from error
+            raise
+
+    def _refuse_archived(self, incarnation: str, offsets: Mapping[int, range]) -> None:
+        """The version at hand moves on with each commit, over those of others, too."""
+        for partition, span in offsets.items():
+            if self.archived(incarnation, partition) != span.start:
+                raise Overtaken(f"{self.topic}/{partition} was archived meanwhile")
 
     def _application(self, incarnation: str, partition: int) -> str:
         return f"{incarnation}/{self.topic}/{partition}"

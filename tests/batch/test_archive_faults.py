@@ -102,7 +102,8 @@ def test_kill_9_repeats_and_loses_nothing(lake, log, all_once):
     assert all_once()
 
 
-def test_an_archiver_that_is_overtaken_goes_on_behind_the_other(lake, log, all_once):
+def test_an_archiver_that_is_overtaken_goes_on_behind_the_other(lake, log, all_once, monkeypatch):
+    monkeypatch.setattr(archiving, "_MAX_CONFLICTS", 1)  # being overtaken is none
     others = []
 
     def overtake(progress):
@@ -130,6 +131,39 @@ def test_an_archiver_that_is_overtaken_at_the_very_first_commit_adds_nothing(
     monkeypatch.setattr(archiving.RowMaker, "make", overtake)
     assert archive(lake, log).total.rows == 0
     assert others == [COUNT]
+    assert all_once()
+
+
+def test_an_archiver_notices_that_its_table_moved_on_under_it(lake, log, all_once, monkeypatch):
+    """Delta's handle is at the newest version after a commit, which may be another's."""
+    write = lakes.write_deltalake
+    others = []
+
+    def write_and_be_followed(delta, *args, **kwargs):
+        write(delta, *args, **kwargs)
+        if not others:
+            others.append(None)
+            others[0] = archive(lake, log).total.rows
+            delta.update_incremental()
+
+    monkeypatch.setattr(lakes, "write_deltalake", write_and_be_followed)
+    mine = archive(lake, log).total
+    assert (mine.rows + others[0], mine.duplicates) == (COUNT, 0)
+    assert all_once()
+
+
+def test_a_table_is_created_once(lake, log, all_once, monkeypatch):
+    create = lakes.DeltaTable.create
+    others = []
+
+    def create_second(*args, **kwargs):
+        if not others:
+            others.append(None)
+            others[0] = archive(lake, log).total.rows
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(lakes.DeltaTable, "create", create_second)
+    assert archive(lake, log).total.rows == 0
     assert all_once()
 
 
