@@ -28,6 +28,8 @@ from connectors.gateway.links.redirect_routes import ROUTES
 from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.server import Server
 from connectors.gateway.settings import GatewaySettings
+from connectors.log.spill import SpillingLog
+from connectors.log.spiller import SpillSettings
 from connectors.log.sqlite import SqliteLog
 from connectors.store.sqlite import SqliteCommitter, SqliteViews
 from connectors.vault.master import Keyring
@@ -113,6 +115,8 @@ class Gateway:
         self.name = name
         self.log = MoodyLog(SqliteLog(platform.directory / "log.db", "NORMAL", watermark_bytes=0))
         self.store = CountingStore(SqliteViews(self.log, FOLDS))
+        spill = platform.directory / f"{name}.spill"
+        self.spill = SpillingLog(self.log, CATALOG, spill, SpillSettings(retry_s=0.05))
         self.later_s = 0.0  # how far its clock is ahead
 
     async def start(self, links: LinkSettings, **settings: Any) -> None:
@@ -124,6 +128,7 @@ class Gateway:
                 gateway_settings=made,
                 catalog=CATALOG,
                 log=self.log,
+                click_log=self.spill,
                 store=self.store,
                 vault=platform.vault,
                 key_space=KEYS,
@@ -243,6 +248,7 @@ class Platform:
                 loop.run(gateway.stop())
         finally:
             loop.close()
+            gateway.spill.close()
             gateway.log.close()
 
     async def work(self) -> None:

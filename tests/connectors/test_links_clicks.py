@@ -351,23 +351,6 @@ def test_a_fault_other_than_unavailability_is_not_tried_again():
     assert len(log.appends) == 1
 
 
-def test_who_waits_for_a_click_hears_that_it_is_not_durable():
-    log, counted = FakeLog(), Counted()
-    entry = encode(CLICKED, hit())
-
-    async def run():
-        clicks = Clicks(log, encode, 1_000)
-        await clicks.append(entry)
-        log.error = LogUnavailable("full")
-        with pytest.raises(LogUnavailable):
-            await clicks.append(entry)
-        await clicks.stop()
-
-    asyncio.run(run())
-    assert counted.since == (1, 0)
-    assert log.taken == [entry]
-
-
 def test_neither_address_nor_browser_nor_page_is_written_anywhere(tmp_path):
     agent, address, page = "Mozilla/5.0 SomeRareBrowser/77", "198.51.100.99", "/private/page"
     with platform_in(tmp_path) as platform:

@@ -9,7 +9,6 @@ import pytest
 from argon2 import PasswordHasher
 from redirecting import BROWSER, KEYS, TARGET, eventually, platform_in
 
-from connectors.gateway.links import clicks
 from connectors.gateway.links.settings import LinkSettings
 from schemas.access import SigningKeyAdded
 from schemas.links import BlockGranted, LinkChanged, LinkDeleted, LinkRequested, LinkUsedUp
@@ -311,10 +310,7 @@ def test_a_gateway_counts_the_clicks_it_has_before_it_stops(platform):
     assert len(platform.clicks("parting")) == 10
 
 
-def test_redirects_go_on_while_the_log_is_down_and_are_counted_afterwards(
-    platform, gateway, monkeypatch
-):
-    monkeypatch.setattr(clicks, "_RETRY_S", 0.05)
+def test_redirects_go_on_while_the_log_is_down_and_are_counted_afterwards(platform, gateway):
     path = platform.make("undaunted")
     gateway.log.refuses = True
     try:

@@ -18,8 +18,8 @@ from connectors.gateway.links.encoding import ClickedLink, Hit
 from streams.errors import LogUnavailable
 from streams.log import Entry, Log, Position
 
-RECORDED = Counter("sixfold_clicks_recorded", "Clicks that are in the log")
-LOST = Counter("sixfold_clicks_lost", "Clicks that will never be in the log")
+RECORDED = Counter("sixfold_clicks_recorded", "Clicks that the log has taken, or its spill")
+LOST = Counter("sixfold_clicks_lost", "Clicks that neither had room for")
 
 # Requests wait while clicks are encoded, and a browser that was not seen before takes 0.3 ms.
 _SLICE_S = 0.001
@@ -63,15 +63,6 @@ class Clicks:
         if not self._is_encoding_due:
             self._is_encoding_due = True
             asyncio.get_running_loop().call_soon(self._work)
-
-    async def append(self, entry: Entry) -> None:
-        """Append a click of somebody who waits until it is durable.
-
-        Raises:
-            LogUnavailable: it is not, and will not be tried again.
-        """
-        await asyncio.wrap_future(self._log.append([entry]))
-        RECORDED.inc()
 
     async def stop(self) -> None:
         """Append what is waiting; what the log does not take now is lost."""

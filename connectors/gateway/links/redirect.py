@@ -3,6 +3,11 @@
 Links that are simply followed are answered by `Redirects.hot`, which the front calls. Everything
 else goes through the routes: links that are not in memory, that have ended or ask for something,
 and requests that are not as browsers make them.
+
+A link that may be followed so many times is followed until the fold that counts clicks has said
+`link.used_up`, the links' fold has applied that, and the gateway has dropped the link from memory.
+So a cap is exceeded by the clicks of that time: some 50 ms; as much as the agents lag, if they do;
+and for as long as the log is down, since clicks are spilled then.
 """
 
 import asyncio
@@ -24,7 +29,7 @@ from connectors.gateway.front import Headers
 from connectors.gateway.links import pages
 from connectors.gateway.links.answers import redirect, redirect_head
 from connectors.gateway.links.cache import CachedLink, LinkCache
-from connectors.gateway.links.clicks import Clicks
+from connectors.gateway.links.clicks import RECORDED, Clicks
 from connectors.gateway.links.encoding import ClickedLink, ClickEncoder, Hit, client_of
 from connectors.gateway.links.follower import Follower, KnownKeys
 from connectors.gateway.links.passwords import Passwords, Tries
@@ -63,6 +68,8 @@ class RedirectDeps:
     """What redirects stand on.
 
     Attributes:
+        log: followed, and what clicks of audited links are appended to: they must not spill.
+        click_log: takes all other clicks.
         date: the front's.
         gateway: the name of this gateway, which its clicks have as their source.
     """
@@ -71,6 +78,7 @@ class RedirectDeps:
     gateway_settings: GatewaySettings
     catalog: Catalog
     log: Log
+    click_log: Log
     store: ViewStore
     vault: Vault
     key_space: KeySpace
@@ -112,7 +120,7 @@ class Redirects:
             deps.vault.visitor,
             self._trusted_proxies,
         )
-        self._clicks = Clicks(deps.log, self._encoder.entry, deps.settings.max_waiting_clicks)
+        self._clicks = Clicks(deps.click_log, self._encoder.entry, deps.settings.max_waiting_clicks)
         self._cache = LinkCache(deps.settings.cached, self._load)
         known = KnownKeys(deps.key_space, Blocks(deps.settings.region, deps.settings.base))
         self._follower = Follower(deps.log, deps.store, deps.catalog, known, self._cache)
@@ -230,7 +238,9 @@ class Redirects:
         if user is None:
             self._clicks.record(clicked, hit)
         else:
-            await self._clicks.append(self._encoder.entry_of_user(clicked, hit, user))
+            entry = self._encoder.entry_of_user(clicked, hit, user)
+            await asyncio.wrap_future(self._deps.log.append([entry]))
+            RECORDED.inc()
 
     async def _load(self, key: str) -> CachedLink | None:
         timeout_s = self._deps.gateway_settings.applied_timeout_s
