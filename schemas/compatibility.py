@@ -82,7 +82,7 @@ def check(catalog: Catalog, published: Path) -> list[Break]:
         for name in files.keys() - catalog.types.keys()
     ]
     for name, type_ in catalog.types.items():
-        old = _read(files[name]) if name in files else None
+        old = _read_event(files[name]) if name in files else None
         found += _compare(name, old, json_schema(catalog, type_))
     if not found:
         old = _read(document) if document else None
@@ -101,6 +101,13 @@ def _read(path: Path) -> Schema:
         schema: Schema = json.loads(path.read_bytes())
     except ValueError as error:
         raise SchemaError(f"{path} is no JSON ({error}): restore it from the repository") from error
+    return schema
+
+
+def _read_event(path: Path) -> Schema:
+    schema = _read(path)
+    if TOPIC not in schema or ORDER not in schema:
+        raise SchemaError(f"{path} is no schema of an event type: restore it from the repository")
     return schema
 
 

@@ -305,10 +305,18 @@ def test_the_asyncapi_document_is_compared_too(text: str | None, kind: Kind, tmp
     assert (found.kind, found.type) == (kind, "asyncapi")
 
 
-def test_a_published_file_that_cannot_be_read_is_named(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<<<<<<< ours", "is no JSON .*"),
+        ("{}", "is no schema of an event type"),
+        ("[]", "is no schema of an event type"),
+    ],
+)
+def test_a_published_file_that_cannot_be_read_is_named(text: str, what: str, tmp_path: Path):
     export(CATALOG, tmp_path)
-    (tmp_path / "poll.voted.json").write_text("<<<<<<< ours")
-    with pytest.raises(SchemaError, match=r"poll\.voted\.json is no JSON .* restore it"):
+    (tmp_path / "poll.voted.json").write_text(text)
+    with pytest.raises(SchemaError, match=rf"poll\.voted\.json {what}: restore it"):
         check(CATALOG, tmp_path)
 
 
