@@ -32,6 +32,7 @@ _FRAME_RECORDS = 5_000
 
 # How long closing waits for a batch that is on its way into the log.
 _LAST_APPEND_S = 15.0
+_NAP_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,8 @@ class Spiller:
         self._drain_at_s = self._file_at_s = 0.0
         self._shown = 0
         self._queue: SimpleQueue[Spilled | None] = SimpleQueue()  # None: look what has changed
-        self._submitted = 0
+        self._unanswered: set[Future[Sequence[Position]]] = set()
         self._closed = False
-        self._submitting = threading.Condition()
         self._show()
         self._thread = threading.Thread(target=self._run, name="sixfold-spill", daemon=True)
         self._thread.start()
@@ -92,19 +92,21 @@ class Spiller:
         """Append entries to the log; the future has no positions if they were spilled."""
         append = Spilled(entries, Future())
         append.done.set_running_or_notify_cancel()  # it can be spilled, but not be cancelled
-        with self._submitting:
-            if self._closed:
-                append.done.set_exception(LogUnavailable("the log is closed"))
-                return append.done
-            self._submitted += 1
+        # First added, then asked: so `close` either sees it, or has been seen. No lock, as this and
+        # the log's thread would be at it all the time.
+        self._unanswered.add(append.done)
+        if self._closed:
+            self._unanswered.discard(append.done)
+            append.done.set_exception(LogUnavailable("the log is closed"))
+            return append.done
         self._log.append(entries).add_done_callback(partial(self._settle, append))
         return append.done
 
     def close(self) -> None:
         """Wait for what was submitted; what waits in the file stays there."""
-        with self._submitting:
-            self._closed = True
-            self._submitting.wait_for(lambda: self._submitted == 0)
+        self._closed = True
+        while self._unanswered:
+            time.sleep(_NAP_S)
         self._queue.put(None)
         self._thread.join()
 
@@ -117,9 +119,7 @@ class Spiller:
             self._queue.put(append)
         else:
             append.done.set_exception(error)
-        with self._submitting:
-            self._submitted -= 1
-            self._submitting.notify_all()
+        self._unanswered.discard(append.done)
 
     # What follows happens on the thread of the spill.
 
@@ -141,8 +141,7 @@ class Spiller:
             timeout_s = max(0.0, self._drain_at_s - time.monotonic())
         with suppress(Empty):
             self._take_in(self._queue.get(timeout=timeout_s))
-        with self._submitting:
-            is_last = self._closed and not self._submitted
+        is_last = self._closed and not self._unanswered
         with suppress(Empty):
             while True:
                 self._take_in(self._queue.get_nowait())
