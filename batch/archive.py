@@ -84,13 +84,7 @@ class _Archiver:
         self._connection = connection
         self._until = {topic: ends(log, topic) for topic in lake.topics}
         self._done = 0
-        self._total = sum(
-            end - start
-            for topic, until in self._until.items()
-            for end, start in zip(
-                until.values(), self._since(lake.table(topic), until).values(), strict=True
-            )
-        )
+        self._total = sum(map(self._left, lake.topics))
 
     def move(self, topic: str) -> Tally:
         """Move a topic's records; what became of them."""
@@ -124,14 +118,20 @@ class _Archiver:
         table.append(rows, self._log.incarnation, covered(stretch))
         return tally
 
+    def _left(self, topic: str) -> int:
+        """About how many records of a topic there are to move."""
+        until = self._until[topic]
+        since = self._since(self._lake.table(topic), until)
+        return sum(max(0, end - since[partition]) for partition, end in until.items())
+
     def _since(self, table: Table, until: Offsets) -> dict[int, int]:
-        """Where to go on in each partition."""
+        """Where to go on in each partition; another archiver may be beyond `until`."""
         since = {p: table.archived(self._log.incarnation, p) for p in until}
-        for partition, end in until.items():
-            if since[partition] > end:
+        for partition, start in since.items():
+            _, end = self._log.bounds(table.topic, partition)
+            if start > end:
                 raise LakeError(
-                    f"the lake has {table.topic}/{partition} up to {since[partition]}, but the log "
-                    f"ends at {end}: if an older copy of the log was restored, it needs a new "
-                    "incarnation"
+                    f"the lake has {table.topic}/{partition} up to {start}, but the log ends at "
+                    f"{end}: if an older copy of the log was restored, it needs a new incarnation"
                 )
         return since

@@ -193,8 +193,8 @@ def _struct_type(struct: mi.StructType, within: tuple[type, ...]) -> str:
     defaults = [field.name for field in struct.fields if _default_of(field) is not None]
     if struct.cls.__struct_config__.omit_defaults and defaults:
         raise ColumnConflict(
-            f"{struct.cls.__name__} leaves out fields that have their default, which the lake would "
-            f"not know: leave omit_defaults out, or give {defaults[0]!r} no default"
+            f"{struct.cls.__name__} leaves out fields that have their default, which the lake "
+            f"would not know: leave omit_defaults out, or give {defaults[0]!r} no default"
         )
     fields = (f'"{field.encode_name}" {_sql_type(field.type, within)}' for field in struct.fields)
     return f"STRUCT({', '.join(fields)})"

@@ -1,4 +1,4 @@
-"""DuckDB as this room uses it: in memory, in UTC, within limits, and without a door to the world."""
+"""DuckDB as this room uses it: in memory, in UTC, within limits, and with no door to the world."""
 
 from pathlib import Path
 

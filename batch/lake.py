@@ -97,8 +97,8 @@ class Table:
             bucket, pa.repeat(pa.scalar(0, pa.int32()), len(rows))
         )
         try:
-            # Always on the version at hand, never by the path, which would mean the newest one: Delta
-            # looks for conflicts between that version and its commit only.
+            # On the version at hand, never by the path, which would mean the newest one: Delta looks
+            # for conflicts between that version and its commit only.
             delta = self._delta = self._delta or self._create(placed.schema)
             self._refuse_archived(incarnation, offsets)
             write_deltalake(

@@ -116,6 +116,15 @@ def test_an_archiver_that_is_overtaken_goes_on_behind_the_other(lake, log, all_o
     assert all_once()
 
 
+def test_an_archiver_may_be_overtaken_by_one_that_knows_of_more(lake, log, orders):
+    def overtake(progress):
+        append_orders(log, placed(COUNT), placed(COUNT + 1))
+        archive(lake, log)
+
+    archive(lake, log, overtake)
+    assert orders() == sorted(f"order {n}" for n in range(COUNT + 2))
+
+
 def test_an_archiver_that_is_overtaken_at_the_very_first_commit_adds_nothing(
     lake, log, all_once, monkeypatch
 ):
