@@ -10,8 +10,12 @@ from schemas.access import ApiKeyCreated
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.platform import Platform
 from streams.access.secrets import ApiKeyText
+from streams.access.views import ApiKey
+from streams.log import Position
 
 log = structlog.get_logger()
+
+_FOLD_TIMEOUT_S = 30.0
 
 ADMIN_KEY_FILE = "admin.key"
 KEY_SPACE_SECRET = "links/keys"  # noqa: S105 — its name
@@ -27,10 +31,11 @@ async def first_start(platform: Platform) -> None:
         platform.vault.put_secret(PLATFORM_TENANT, KEY_SPACE_SECRET, secrets.token_bytes(32))
     file = platform.settings.data / ADMIN_KEY_FILE
     if not file.exists():
-        _make_admin_key(platform, file)
+        position = _make_admin_key(platform, file)
+        await platform.views.wait(ApiKey, position, _FOLD_TIMEOUT_S)
 
 
-def _make_admin_key(platform: Platform, file: Path) -> None:
+def _make_admin_key(platform: Platform, file: Path) -> Position:
     text = ApiKeyText.fresh()
     created = ApiKeyCreated(
         key=text.key, secret_hash=text.hash(platform.vault), name="admin", scopes=["admin"]
@@ -42,8 +47,10 @@ def _make_admin_key(platform: Platform, file: Path) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     try:
-        platform.append(platform.settings.tenant, "sixfold/first-start", created).result()
+        tenant = platform.settings.tenant
+        (position,) = platform.append(tenant, "sixfold/first-start", created).result()
     except BaseException:
         file.unlink()
         raise
-    log.info("made an admin key", file=str(file), tenant=platform.settings.tenant)
+    log.info("made an admin key", file=str(file), tenant=tenant)
+    return position

@@ -1,27 +1,69 @@
 """The gateway of one process: HTTP on one port, over the log and the views of a data directory."""
 
+from contextlib import AsyncExitStack, suppress
+from itertools import count
+from pathlib import Path
+
+from connectors.errors import SpillInUse
 from connectors.gateway.app import Deps, make_app
+from connectors.gateway.countries import Countries
 from connectors.gateway.dates import DateLine
+from connectors.gateway.enrich import Enricher
 from connectors.gateway.front import Front
+from connectors.gateway.links import redirect_routes
+from connectors.gateway.links.redirect import RedirectDeps, Redirects
+from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.server import Server
+from connectors.log.spill import SpillingLog
+from schemas.envelope import PLATFORM_TENANT
+from sixfold.errors import NoHost
+from sixfold.first_start import KEY_SPACE_SECRET
 from sixfold.platform import Platform
+from sixfold.settings import LinksSection
 from sixfold.wiring import CATALOG
+from streams.links.keys import KeySpace
 
 
 class Gateway:
     """Serves HTTP."""
 
     def __init__(self, platform: Platform, reuse_port: bool = False) -> None:
+        """Prepare everything but the port.
+
+        Raises:
+            NoHost: no host has prepared the data directory.
+        """
         settings = platform.settings.gateway.settings(reuse_port)
+        self._stack = AsyncExitStack()
+        name, spill = _spill(platform)
+        self._stack.callback(spill.close)
+        date = DateLine(0.0)
+        self._redirects = Redirects(
+            RedirectDeps(
+                settings=_link_settings(platform.settings.links),
+                gateway_settings=settings,
+                catalog=CATALOG,
+                log=platform.log,
+                click_log=spill,
+                store=platform.views,
+                vault=platform.vault,
+                key_space=key_space(platform),
+                enricher=_enricher(platform.settings.links),
+                date=date,
+                gateway=name,
+            )
+        )
         deps = Deps(
             settings=settings,
             catalog=CATALOG,
             log=platform.log,
             store=platform.views,
             vault=platform.vault,
+            checks={"links": self._redirects.ready},
+            services={"redirects": self._redirects},
         )
-        date = DateLine(0.0)
-        self._server = Server(make_app(deps, []), Front(settings), date)
+        app = make_app(deps, redirect_routes.ROUTES)
+        self._server = Server(app, Front(settings, self._redirects.hot), date)
 
     @property
     def port(self) -> int:
@@ -30,8 +72,48 @@ class Gateway:
 
     async def start(self) -> None:
         """Take requests."""
+        await self._redirects.start()
+        self._stack.push_async_callback(self._redirects.stop)
         await self._server.start()
+        self._stack.push_async_callback(self._server.stop)
 
     async def stop(self) -> None:
-        """Finish the requests in flight."""
-        await self._server.stop()
+        """Finish the requests in flight, and make their clicks durable."""
+        await self._stack.aclose()
+
+
+def key_space(platform: Platform) -> KeySpace:
+    """The permutation that makes keys of counters.
+
+    Raises:
+        NoHost: its secret is not there.
+    """
+    secret = platform.vault.secret(PLATFORM_TENANT, KEY_SPACE_SECRET)
+    if secret is None:
+        raise NoHost(
+            "the vault lacks the secret of short keys: start a host with `sixfold up` once"
+        )
+    return KeySpace(secret)
+
+
+def _spill(platform: Platform) -> tuple[str, SpillingLog]:
+    """The first spill that no other gateway has, and the name that goes with it.
+
+    So what a gateway left behind when it died is drained by the next that starts.
+    """
+    directory = platform.settings.data / "spill"
+    directory.mkdir(exist_ok=True)
+    for number in count(1):
+        name = f"gateway-{number}"
+        with suppress(SpillInUse):
+            return name, SpillingLog(platform.log, CATALOG, directory / name)
+    raise AssertionError("count never ends")
+
+
+def _link_settings(section: LinksSection) -> LinkSettings:
+    return LinkSettings(region=section.region, base=section.base, cached=section.cached)
+
+
+def _enricher(section: LinksSection) -> Enricher:
+    countries = Countries(Path(section.countries)) if section.countries else None
+    return Enricher(countries, section.country_header.lower())

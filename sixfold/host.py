@@ -5,9 +5,11 @@ import gc
 from contextlib import AsyncExitStack
 
 import structlog
-from connectors.lock import HostLock
 
-from connectors.store.sqlite import SqliteCommitter
+from batch.lake import Lake
+from connectors.lock import HostLock
+from connectors.log.upkeep import Upkeep
+from connectors.store.sqlite import SqliteCommitter, applied_offset
 from sixfold.first_start import first_start
 from sixfold.gateway import Gateway
 from sixfold.platform import Platform
@@ -50,6 +52,7 @@ class Host:
                 self.gateway = Gateway(self.platform)
                 await self.gateway.start()
                 self._stack.push_async_callback(self.gateway.stop)
+            self._start_upkeep()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -76,7 +79,31 @@ class Host:
 
     async def stop(self) -> None:
         """Stop taking requests, make durable what was folded, and close."""
+        gc.unfreeze()
         await self._stack.aclose()
+
+    def _start_upkeep(self) -> None:
+        upkeep = Upkeep(self.platform.log, CATALOG.topics.values(), self._droppable)
+        task = asyncio.create_task(upkeep.run(), name="upkeep")
+
+        async def stop() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._stack.push_async_callback(stop)
+
+    def _droppable(self, topic: str, partition: int) -> int:
+        """Below which offset nobody needs the records of a partition any more."""
+        log = self.platform.log
+        needed = [
+            applied_offset(log, fold.name, topic, partition)
+            for fold in FOLDS
+            if topic in fold.topics
+        ]
+        if CATALOG.topics[topic].archived:
+            lake = Lake(self._settings.lake, CATALOG)
+            needed.append(lake.table(topic).archived(log.incarnation, partition))
+        return min(needed, default=log.bounds(topic, partition)[1])
 
     async def _start_agents(self) -> Application:
         committer = SqliteCommitter(self.platform.log)
