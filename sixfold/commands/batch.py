@@ -1,0 +1,56 @@
+"""`sixfold batch`: jobs over history."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from batch.archive import Archived, archive
+from batch.archive import Progress as Step
+from batch.lake import Lake
+from sixfold.commands.context import Json, console, print_rows, settings_of
+from sixfold.platform import Platform
+from sixfold.wiring import CATALOG
+
+app = typer.Typer(no_args_is_help=True, help="Run jobs over history.")
+run = typer.Typer(no_args_is_help=True, help="Run one job.")
+app.add_typer(run, name="run")
+
+
+@run.callback()
+def jobs() -> None:
+    """Run one job."""
+
+
+@run.command("archive")
+def archive_command(context: typer.Context, as_json: Json = False) -> None:
+    """Move what is new in the log into the lake; running it again adds only what came since."""
+    settings = settings_of(context)
+    with Platform.open(settings) as platform, _progress(as_json) as progress:
+        bars: dict[str, Any] = {}
+
+        def show(step: Step) -> None:
+            if step.topic not in bars:
+                bars[step.topic] = progress.add_task(step.topic, total=step.total)
+            progress.update(bars[step.topic], completed=step.done, total=step.total)
+
+        archived = archive(Lake(settings.lake, CATALOG), platform.log, show)
+    print_rows(rows_of(archived), ("topic", "rows", "duplicates", "malformed", "unknown"), as_json)
+
+
+def rows_of(archived: Archived) -> Iterator[dict[str, Any]]:
+    """What an archive has done, by topic."""
+    for topic, tally in archived.topics.items():
+        yield {
+            "topic": topic,
+            "rows": tally.rows,
+            "duplicates": tally.duplicates,
+            "malformed": tally.malformed,
+            "unknown": tally.unknown,
+        }
+
+
+def _progress(as_json: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=console, transient=True, disable=as_json)

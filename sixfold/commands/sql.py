@@ -1,0 +1,66 @@
+"""`sixfold sql`: SELECT over everything that ever happened, archived or not."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batch.engine import Engine
+from batch.lake import Lake
+from batch.output import WRITERS, print_table
+from batch.queries import queries, query
+from sixfold.commands.context import console, print_rows, settings_of
+from sixfold.errors import SixfoldError
+from sixfold.platform import Platform
+from sixfold.wiring import CATALOG
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def sql(
+    context: typer.Context,
+    select: Annotated[
+        str, typer.Argument(help="A SELECT, or the name of a query (see --list).")
+    ] = "",
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the queries that come along.")
+    ] = False,
+) -> None:
+    """Query topics as tables; what is not archived yet is part of them."""
+    if list_ or not select:
+        rows = [{"query": q.name, "what": q.description} for q in queries()]
+        print_rows(rows, ("query", "what"), as_json=False)
+        return
+    text = select if any(c.isspace() for c in select) else query(select).sql
+    settings = settings_of(context)
+    with (
+        Platform.open(settings) as platform,
+        Engine(Lake(settings.lake, CATALOG), platform.log) as engine,
+    ):
+        _write(engine, text, format, output)
+
+
+def _write(engine: Engine, text: str, format: Format, output: Path | None) -> None:
+    result = engine.sql(text)
+    if format is Format.TABLE:
+        if output is not None:
+            raise SixfoldError("a table goes to the terminal: choose --format csv, json or parquet")
+        print_table(result, console)
+    elif output is not None:
+        with output.open("wb") as file:
+            WRITERS[format.value](result, file)
+    elif format is Format.PARQUET and sys.stdout.isatty():
+        raise SixfoldError("Parquet is not for a terminal: give --output FILE")
+    else:
+        WRITERS[format.value](result, sys.stdout.buffer)
