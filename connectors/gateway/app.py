@@ -107,6 +107,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         openapi_config=openapi(version("sixfold")),
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         logging_config=None,
+        state=State({"public_url": settings.public_url}),
     )
     _check_access(app)
     complete(app)

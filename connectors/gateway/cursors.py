@@ -60,6 +60,10 @@ class Paging:
         # One row more than wanted tells whether the list goes on.
         self.page = Page(after=after, limit=limit + 1)
 
+    def cursor(self, key: Key) -> str:
+        """A cursor of this list that stands behind the row with this key."""
+        return self._cursors.cursor(key)
+
     def cut(self, rows: Sequence[V], fixed: int = 0) -> tuple[Sequence[V], str | None]:
         """The rows of `page` that were asked for, and the cursor that the list goes on with.
 
