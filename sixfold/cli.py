@@ -5,21 +5,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from batch.errors import BatchError
 from rich.console import Console
 
+from batch.errors import BatchError
 from connectors.errors import ConnectorError
 from schemas.errors import SchemaError
 from sixfold.commands import (
     batch,
-    dead,
     doctor,
     importing,
     run,
     schemas,
     sql,
     topics,
-    views,
 )
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
@@ -33,15 +31,14 @@ app = typer.Typer(
 )
 app.command("up")(run.up)
 app.command("gateway")(run.gateway)
+app.command("demo")(run.demo)
 app.command("topics")(topics.topics)
 app.command("tail")(topics.tail)
 app.command("doctor")(doctor.doctor)
 app.command("sql")(sql.sql)
 app.add_typer(batch.app, name="batch")
-app.add_typer(dead.app, name="dead")
 app.add_typer(importing.app, name="import")
 app.add_typer(schemas.app, name="schemas")
-app.add_typer(views.app, name="views")
 
 
 @app.callback()

@@ -1,13 +1,17 @@
 """`sixfold up` and `sixfold gateway`: processes that serve until they are told to stop."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 import uvloop
 
 from sixfold.commands.context import console, settings_of
+from sixfold.demo import demo as run_demo
 from sixfold.first_start import ADMIN_KEY_FILE
 from sixfold.gateway import Gateway
 from sixfold.host import Host
@@ -24,6 +28,17 @@ def up(context: typer.Context) -> None:
 def gateway(context: typer.Context) -> None:
     """Run another gateway on the same port, beside the host of the data directory."""
     _serve(_gateway, settings_of(context))
+
+
+def demo(
+    context: typer.Context,
+    access_log: Annotated[
+        Path | None, typer.Option(help="Take links and clicks from a real access log.")
+    ] = None,
+) -> None:
+    """Run everything once on fresh data, and check it against itself."""
+    configure(logging.WARNING)
+    uvloop.run(run_demo(access_log))
 
 
 async def _up(settings: Settings, stopping: asyncio.Event) -> None:

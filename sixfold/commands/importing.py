@@ -1,0 +1,72 @@
+"""`sixfold import`: real files become links and clicks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from connectors.sources.import_log import Imported, Target
+from sixfold.commands.context import Json, console, settings_of
+from sixfold.importing import STANDARD_INPUT, import_access_log
+from sixfold.logging import configure
+
+app = typer.Typer(no_args_is_help=True, help="Import files.")
+
+_SHOWN_REASONS = 5
+
+
+@app.callback()
+def formats() -> None:
+    """Import files."""
+
+
+@app.command("apache-log")
+def apache_log(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Plain or gzip; - for standard input.")],
+    base_url: Annotated[
+        str, typer.Option(help="What the log's paths are appended to to make long URLs.")
+    ],
+    tenant: Annotated[str, typer.Option(help="Whose links; the default tenant if empty.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Import an access log (Apache's common or combined format, which nginx writes too).
+
+    Each distinct path becomes a link, each request a click at its time. Importing a log again adds
+    nothing, and importing one that has grown adds what came since.
+    """
+    configure()
+    settings = settings_of(context)
+    target = Target(tenant or settings.tenant, base_url.rstrip("/"))
+    size = file.stat().st_size if file != STANDARD_INPUT else None
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=as_json) as progress:
+        task = progress.add_task(file.name, total=None if file.suffix == ".gz" else size)
+        imported = uvloop.run(
+            import_access_log(
+                settings, file, target, lambda size: progress.update(task, advance=size)
+            )
+        )
+    if as_json:
+        print(msgspec.json.encode(imported).decode())
+    else:
+        show(imported)
+
+
+def show(imported: Imported) -> None:
+    """Print what an import has done."""
+    console.print(
+        f"{imported.lines:,} lines read, {imported.skipped_lines:,} of them imported before; "
+        f"{imported.clicks:,} clicks and {imported.links:,} links added; "
+        f"{imported.malformed:,} malformed lines"
+    )
+    for malformed in imported.reasons[:_SHOWN_REASONS]:
+        console.print(f"  line {malformed.line}: {malformed.reason}")
