@@ -19,9 +19,10 @@ def run(tmp_path, log):
     """Runs a shipped query, on clicks of which some are archived."""
     log.create(CATALOG.topics.values())
     lake = Lake(tmp_path / "platform", CATALOG)
+    phone = {"country": "DE", "device": "mobile", "browser": "Firefox", "os": "Android"}
     clicks = [
-        LinkClicked("abc", "ann", country="DE", device="mobile", browser="Firefox"),
-        LinkClicked("abc", "ann", country="DE", device="mobile", browser="Firefox"),
+        LinkClicked("abc", "ann", **phone),
+        LinkClicked("abc", "ann", **phone),
         LinkClicked("abc", "bob", referrer="example.org"),
         LinkClicked("xyz", "bot", kind="bot", referrer="example.org"),
     ]
@@ -66,6 +67,47 @@ def test_top_links(run):
 def test_referrers(run):
     (row,) = run("links/referrers")
     assert (row["referrer"], row["human_clicks"]) == ("example.org", 1)
+
+
+def test_clicks_by_country(run):
+    assert run("links/clicks_by_country") == [
+        {"country": "DE", "human_clicks": 2, "visitors": 1},
+        {"country": None, "human_clicks": 1, "visitors": 1},
+    ]
+
+
+def test_clicks_by_device(run):
+    assert run("links/clicks_by_device") == [
+        {"device": "mobile", "os": "Android", "human_clicks": 2},
+        {"device": None, "os": None, "human_clicks": 1},
+    ]
+
+
+def test_clicks_by_referrer(run):
+    assert run("links/clicks_by_referrer") == [
+        {"referrer": None, "human_clicks": 2},
+        {"referrer": "example.org", "human_clicks": 1},
+    ]
+
+
+def test_uniques_by_day(run):
+    first, second = MIDNIGHT.date(), MIDNIGHT.date() + timedelta(1)
+    assert run("links/uniques_by_day") == [
+        {"date": first, "tenant": "acme", "link": "abc", "visitors": 1},
+        {"date": second, "tenant": "acme", "link": "abc", "visitors": 1},
+    ]
+
+
+def test_bots(run):
+    second = MIDNIGHT.date() + timedelta(1)
+    assert run("links/bots") == [{"date": second, "kind": "bot", "clicks": 1, "links": 1}]
+
+
+def test_audience(run):
+    assert run("links/audience") == [
+        {"country": "DE", "device": "mobile", "browser": "Firefox", "human_clicks": 2},
+        {"country": None, "device": None, "browser": None, "human_clicks": 1},
+    ]
 
 
 def test_events_by_hour(run):
