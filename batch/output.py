@@ -1,7 +1,6 @@
-"""Results of queries, written as they come: CSV, JSON, Parquet; or the beginning as a table.
+"""Results of queries, written as they come: CSV, JSON lines, Parquet; or the beginning as a table.
 
-JSON is one array with a row per line, so both a parser of documents and a reader of lines can take
-it. A column of lists, maps or structs is JSON text in CSV.
+A column of lists, maps or structs is JSON text in CSV.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,8 @@ MAX_TABLE_ROWS = 1_000
 
 Writer = Callable[[pa.RecordBatchReader, BinaryIO], None]
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_encode, _encode_lines = _encoder.encode, _encoder.encode_lines
 
 
 def write_csv(result: pa.RecordBatchReader, out: BinaryIO) -> None:
@@ -48,19 +48,15 @@ def write_csv(result: pa.RecordBatchReader, out: BinaryIO) -> None:
 
 
 def write_json(result: pa.RecordBatchReader, out: BinaryIO) -> None:
-    """Write one array of objects, an object per line.
+    """Write an object per line, as all commands do; no row is no line.
 
     Raises:
         OutputError: two columns have one name, or a value has no JSON.
     """
     _refuse_namesakes(result.schema)
-    separator = b"[\n"
     with _refusing():
         for batch in result:
-            for row in batch.to_pylist(maps_as_pydicts="strict"):
-                out.write(separator + _encode(row))
-                separator = b",\n"
-    out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+            out.write(_encode_lines(batch.to_pylist(maps_as_pydicts="strict")))
 
 
 def write_parquet(result: pa.RecordBatchReader, out: BinaryIO) -> None:
