@@ -15,6 +15,7 @@ def made(key: str, until_ms: int = NOW_MS + 1_000) -> CachedLink:
         link=key,
         tenant="acme",
         claim="c",
+        revision="c",
         long_url="https://example.com/",
         terms=LinkTerms(),
         created_ms=0,

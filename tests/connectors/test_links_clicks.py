@@ -35,6 +35,7 @@ def link(key: str = "abc", tenant: str = "acme") -> Link:
         link=key,
         tenant=tenant,
         claim="c",
+        revision="c",
         long_url="https://example.com/",
         terms=LinkTerms(),
         created_ms=0,

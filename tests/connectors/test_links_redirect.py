@@ -147,7 +147,7 @@ def test_a_disabled_link_is_gone_until_it_is_enabled(platform, gateway):
         LinkChanged("disabled", TARGET, disabled=True, expired_url="https://e.example/")
     )
     assert gateway.get(path).status == 410
-    platform.change(LinkChanged("disabled", TARGET))
+    platform.change(LinkChanged("disabled", TARGET, disabled=False))
     eventually(lambda: redirected(gateway.get(path)), timeout_s=1)
 
 

@@ -1,6 +1,6 @@
 """Clicks: counted off the path of the redirects that they are, which never wait for the log.
 
-hit → entry, when the answers of this turn of the loop are written → log, many at once.
+hit → entry, a millisecond later → log, many at once.
 
 What the log refuses is tried again, as far as there is room for it.
 """
@@ -21,6 +21,9 @@ from streams.log import Entry, Log, Position
 RECORDED = Counter("sixfold_clicks_recorded", "Clicks that the log has taken, or its spill")
 LOST = Counter("sixfold_clicks_lost", "Clicks that neither had room for")
 
+# Encoding one by one costs twice as much per click; after more than a few milliseconds the hits have
+# left the processor's caches, which costs as much.
+_ENCODE_AFTER_S = 0.001
 # Requests wait while clicks are encoded, and a browser that was not seen before takes 0.3 ms.
 _SLICE_S = 0.001
 # Clicks of so long are appended together, since an append has its price whatever is in it.
@@ -62,7 +65,7 @@ class Clicks:
         self._hits.append((link, hit))
         if not self._is_encoding_due:
             self._is_encoding_due = True
-            asyncio.get_running_loop().call_soon(self._work)
+            asyncio.get_running_loop().call_later(_ENCODE_AFTER_S, self._work)
 
     async def stop(self) -> None:
         """Append what is waiting; what the log does not take now is lost."""

@@ -21,9 +21,9 @@ _EXPECTED_ALIASES = 100_000
 _FALSE_POSITIVES = 0.01
 _ALIASES_A_PAGE = 1_000
 
-# Following is no hurry: who asks for a key reads what is missing itself.
+# Following is no hurry, since who asks for a key reads what is missing itself; and being woken by
+# every commit while clicks pour in would cost more than it is worth.
 _PAUSE_S = 0.02
-_LOOK_S = 1.0
 _APPLIED_TIMEOUT_S = 0.1
 _RETRY_S = 1.0
 
@@ -135,15 +135,9 @@ class Follower:
 
     async def _follow(self) -> None:
         while True:
-            version = self._log.version()
             has_read = [self._read(partition) for partition in self._next]
             await self._drop_changed()
-            if any(has_read):
-                await asyncio.sleep(0)
-                continue
-            if not any(self._changed.values()):
-                await self._log.changed(version, _LOOK_S)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(0 if any(has_read) else _PAUSE_S)
 
     def _read(self, partition: int) -> bool:
         """Read some records; False if there are none."""
