@@ -11,6 +11,7 @@ BLOCKS = Topic("blocks", partitions=1)
 SUBMISSIONS = Topic("submissions", partitions=_PARTITIONS, deduplicated=True)
 LINKS = Topic("links", partitions=_PARTITIONS, deduplicated=True, global_keys=True)
 CLICKS = Topic("clicks", partitions=_PARTITIONS, spills=True, global_keys=True)
+LINK_ALERTS = Topic("link_alerts", partitions=1)
 
 
 @event("block.granted", topic=BLOCKS, key="gateway", internal=True)
@@ -25,7 +26,8 @@ class LinkSubmitted(Data):
     """Somebody who may ask twice asks for a link: the first time makes it.
 
     The reference is the tenant's `external_id` (a later submission changes the link) or an
-    idempotency key (a later one changes nothing).
+    idempotency key (a later one changes nothing). Of what was asked there is a keyed hash, the
+    fingerprint, so that a key that comes with something else is noticed.
     """
 
     reference: str
@@ -42,11 +44,20 @@ class LinkSubmitted(Data):
     tags: list[str] = []
     external_id: str | None = None
     created_by: Subject | None = None
+    fingerprint: str | None = None
 
 
 @event("link.refused", topic=SUBMISSIONS, key="reference", internal=True)
 class LinkRefused(Data):
     """The key that a submission asked for was another's: the reference is free again."""
+
+    reference: str
+    link: str
+
+
+@event("link.released", topic=SUBMISSIONS, key="reference", internal=True)
+class LinkReleased(Data):
+    """The link that an external id stood for was deleted: the reference is free again."""
 
     reference: str
     link: str
@@ -69,12 +80,15 @@ class LinkRequested(Data):
     external_id: str | None = None
     created_by: Subject | None = None
     reference: str | None = None
-    submission: str | None = None  # the id of the submission that brought this about
 
 
 @event("link.changed", topic=LINKS, key="link", internal=True)
 class LinkChanged(Data):
-    """Everything about a link that can change, as it is from now on."""
+    """Everything about a link that can change, as it is from now on.
+
+    A change that was made from a revision, the id of the event that made it, is void if the link
+    has another one by now.
+    """
 
     link: str
     long_url: str
@@ -84,9 +98,9 @@ class LinkChanged(Data):
     max_clicks: int | None = None
     password_hash: str | None = None
     audit: bool = False
-    disabled: bool = False
+    disabled: bool | None = None  # as it was
     tags: list[str] = []
-    submission: str | None = None
+    revision: str | None = None
 
 
 @event("link.used_up", topic=LINKS, key="link", internal=True)
@@ -122,3 +136,16 @@ class LinkClicked(Data):
     utm_term: str | None = None
     utm_content: str | None = None
     user: Subject | None = None  # who was signed in, where the link requires it
+
+
+@event("link.creation_unusual", topic=LINK_ALERTS, key="caller", internal=True)
+class LinkCreationUnusual(Data):
+    """Somebody makes many links, or is refused many targets: more than `per_minute`.
+
+    `caller` is the id of an API key, or of the key that signed a token.
+    """
+
+    caller: str
+    reason: str  # links, or refusals
+    per_minute: int
+    user: Subject | None = None

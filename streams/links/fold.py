@@ -4,23 +4,34 @@ The first claim of a key in the log wins; whoever asks finds its own event's id 
 another's.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
+from schemas.envelope import Event
 from schemas.fields import Subject
-from schemas.links import LinkChanged, LinkDeleted, LinkRefused, LinkRequested, LinkUsedUp
+from schemas.links import (
+    LinkChanged,
+    LinkDeleted,
+    LinkRefused,
+    LinkReleased,
+    LinkRequested,
+    LinkUsedUp,
+)
 from streams.batch import Batch
 from streams.effects import Effects
 from streams.links.rules import LinkTerms, is_reserved
-from streams.links.views import ALL, Alias, Link, LinkListing, LinkMonth
-from streams.state import GlobalTable, Tables
+from streams.links.views import ALL, Alias, Link, LinkCount, LinkListing, LinkMonth, TaggedLink
+from streams.state import GlobalTable, Table, Tables
 
 
 class State(Tables):
-    """Links by key."""
+    """Links by key, and how many there are."""
 
     links: GlobalTable[str, Link]
+    counts: Table[str, int]  # always ALL
 
 
 def fold(
@@ -34,12 +45,17 @@ def fold(
         link = state.links.get(data.link)
         if isinstance(data, LinkRequested):
             if link is None and not is_reserved(data.link):
-                created_ms = int(event.time.timestamp() * 1000)
-                _create(_requested(data, event.tenant, event.id, created_ms), state, out)
+                _create(_requested(data, event), state, out)
             elif data.reference is not None:
                 out.emit(LinkRefused(data.reference, data.link))
-        elif link is not None and _may_change(link, event.tenant):
-            _keep(_after(link, data), state, out)
+        elif link is None or link.tenant != event.tenant or link.deleted:
+            continue
+        elif isinstance(data, LinkDeleted):
+            _delete(link, state, out)
+        elif isinstance(data, LinkChanged):
+            _change(link, data, event.id, state, out)
+        elif link.terms.max_clicks == data.max_clicks:  # it may have been raised meanwhile
+            _keep(msgspec.structs.replace(link, used_up=True), state, out)
 
 
 def erase(subject: Subject, state: State, out: Effects) -> None:
@@ -48,74 +64,93 @@ def erase(subject: Subject, state: State, out: Effects) -> None:
         _keep(msgspec.structs.replace(link, created_by=None), state, out)
 
 
-def _may_change(link: Link, tenant: str) -> bool:
-    return link.tenant == tenant and not link.deleted
+def month_of(created_ms: int) -> str:
+    """The month that a link is listed in."""
+    return datetime.fromtimestamp(created_ms / 1000, UTC).strftime("%Y-%m")
 
 
-def _requested(data: LinkRequested, tenant: str, claim: str, created_ms: int) -> Link:
+def _requested(data: LinkRequested, event: Event[Any]) -> Link:
     return Link(
         link=data.link,
-        tenant=tenant,
-        claim=claim,
+        tenant=event.tenant,
+        claim=event.id,
+        revision=event.id,
         long_url=data.long_url,
-        terms=_terms(data),
-        created_ms=created_ms,
+        terms=_terms(data, is_disabled=False),
+        created_ms=int(event.time.timestamp() * 1000),
         is_alias=data.is_alias,
         audit=data.audit,
         tags=tuple(data.tags),
         external_id=data.external_id,
         created_by=data.created_by,
-        submission=data.submission,
+        reference=data.reference,
     )
 
 
 def _create(link: Link, state: State, out: Effects) -> None:
     _keep(link, state, out)
-    month = _month(link)
+    _count(+1, state, out)
+    month = month_of(link.created_ms)
     out.put(LinkListing(month, link.created_ms, link.link))
     out.put(LinkMonth(ALL, month))
+    _tag(link, link.tags, out)
     if link.is_alias:
         out.put(Alias(ALL, link.link))
+
+
+def _change(link: Link, data: LinkChanged, revision: str, state: State, out: Effects) -> None:
+    if data.revision not in (None, link.revision):
+        return
+    is_disabled = link.terms.disabled if data.disabled is None else data.disabled
+    changed = msgspec.structs.replace(
+        link,
+        revision=revision,
+        long_url=data.long_url,
+        terms=_terms(data, is_disabled),
+        audit=data.audit,
+        used_up=link.used_up and data.max_clicks == link.terms.max_clicks,
+        tags=tuple(data.tags),
+    )
+    _keep(changed, state, out)
+    _untag(link, set(link.tags) - set(changed.tags), out)
+    _tag(link, set(changed.tags) - set(link.tags), out)
+
+
+def _delete(link: Link, state: State, out: Effects) -> None:
+    _keep(msgspec.structs.replace(link, deleted=True), state, out)
+    _count(-1, state, out)
+    out.delete(LinkListing, month_of(link.created_ms), link.created_ms, link.link)
+    _untag(link, link.tags, out)
+    if link.external_id is not None and link.reference is not None:
+        out.emit(LinkReleased(link.reference, link.link))
 
 
 def _keep(link: Link, state: State, out: Effects) -> None:
     state.links[link.link] = link
     out.put(link)
-    if link.deleted:
-        out.delete(LinkListing, _month(link), link.created_ms, link.link)
 
 
-def _after(link: Link, data: LinkChanged | LinkUsedUp | LinkDeleted) -> Link:
-    """What becomes of a link."""
-    replace = msgspec.structs.replace
-    match data:
-        case LinkDeleted():
-            return replace(link, deleted=True)
-        case LinkUsedUp():
-            # The cap may have been raised meanwhile.
-            return replace(link, used_up=link.terms.max_clicks == data.max_clicks)
-        case LinkChanged():
-            return replace(
-                link,
-                long_url=data.long_url,
-                terms=_terms(data),
-                audit=data.audit,
-                used_up=link.used_up and data.max_clicks == link.terms.max_clicks,
-                tags=tuple(data.tags),
-                submission=data.submission or link.submission,
-            )
+def _count(n: int, state: State, out: Effects) -> None:
+    state.counts[ALL] = links = state.counts.get(ALL, 0) + n
+    out.put(LinkCount(out.partition, links))
 
 
-def _terms(data: LinkRequested | LinkChanged) -> LinkTerms:
+def _tag(link: Link, tags: Iterable[str], out: Effects) -> None:
+    for tag in tags:
+        out.put(TaggedLink(tag, month_of(link.created_ms), link.created_ms, link.link))
+
+
+def _untag(link: Link, tags: Iterable[str], out: Effects) -> None:
+    for tag in tags:
+        out.delete(TaggedLink, tag, month_of(link.created_ms), link.created_ms, link.link)
+
+
+def _terms(data: LinkRequested | LinkChanged, is_disabled: bool) -> LinkTerms:
     return LinkTerms(
         redirect_code=data.redirect_code,
         expires_at_ms=data.expires_at_ms,
         expired_url=data.expired_url,
         max_clicks=data.max_clicks,
         password_hash=data.password_hash,
-        disabled=isinstance(data, LinkChanged) and data.disabled,
+        disabled=is_disabled,
     )
-
-
-def _month(link: Link) -> str:
-    return datetime.fromtimestamp(link.created_ms / 1000, UTC).strftime("%Y-%m")

@@ -14,7 +14,8 @@ class Link(View):
 
     Attributes:
         claim: the id of the event that won the key.
-        submission: the id of the submission, if any, that made or last replaced the link.
+        revision: the id of the event that made what can be changed as it is.
+        reference: what the link was submitted under, if it was.
     """
 
     GLOBAL: ClassVar[bool] = True
@@ -22,6 +23,7 @@ class Link(View):
     link: Partition[str]
     tenant: str
     claim: str
+    revision: str
     long_url: str
     terms: LinkTerms
     created_ms: int
@@ -32,12 +34,21 @@ class Link(View):
     tags: tuple[str, ...] = ()
     external_id: str | None = None
     created_by: Subject | None = None
-    submission: str | None = None
+    reference: str | None = None
 
 
 class LinkListing(View):
     """A tenant's links in the order of their creation, month by month."""
 
+    month: Partition[str]  # YYYY-MM
+    created_ms: Clustering[int]
+    link: Clustering[str]
+
+
+class TaggedLink(View):
+    """A tenant's links that have a tag, in the same order."""
+
+    tag: Partition[str]
     month: Partition[str]  # YYYY-MM
     created_ms: Clustering[int]
     link: Clustering[str]
@@ -50,6 +61,13 @@ class LinkMonth(View):
     month: Clustering[str]
 
 
+class LinkCount(View):
+    """How many links a tenant has in one partition."""
+
+    partition: Partition[int]
+    links: int
+
+
 class Alias(View):
     """Every custom alias, for the filters of gateways."""
 
@@ -60,11 +78,16 @@ class Alias(View):
 
 
 class Submission(View):
-    """The link that a reference (external id or idempotency key) stands for."""
+    """The link that a reference (external id or idempotency key) stands for.
+
+    Attributes:
+        submission, fingerprint: of the submission that claimed the link.
+    """
 
     reference: Partition[str]
     link: str
-    submission: str  # the id of the one that decided it
+    submission: str
+    fingerprint: str | None = None
 
 
 class DayCounts(msgspec.Struct, gc=False):
