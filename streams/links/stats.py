@@ -41,18 +41,27 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     last_ms: int | None = None
 
 
+class Cap(msgspec.Struct, frozen=True, gc=False):
+    """How many human clicks a tenant's link may have; 0 is any number."""
+
+    tenant: str
+    clicks: int
+
+
 class State(Tables):
     """Counts of clicks.
 
-    `caps` has every claimed key, with 0 for no cap, since only the first claim counts.
+    `caps` has every claimed key, since only the first claim counts; `fewest` has what a link needs
+    more than to become one of the most clicked ones, or less than that.
     """
 
-    caps: GlobalTable[str, int]
+    caps: GlobalTable[str, Cap]
     totals: Table[str, Totals]
     days: Table[Day, DayCounts]
-    visitors: Table[tuple[str, str, str], bool]  # link, day, visitor
-    newest: Table[str, str]  # always "day"
+    visitors: GlobalTable[tuple[str, str, str], bool]  # link, day, visitor
+    newest: GlobalTable[str, str]  # always "day"
     popular: GlobalTable[str, int]  # clicks of the most clicked links
+    fewest: GlobalTable[str, int]  # always "clicks"
 
 
 def fold(
@@ -72,9 +81,11 @@ def fold(
                 _total(click, int(event.time.timestamp() * 1000), state, out)
                 out.put(LinkDay(*day, counts))
             case LinkRequested() as claim if claim.link not in state.caps:
-                state.caps[claim.link] = claim.max_clicks or 0
+                _cap(claim.link, Cap(event.tenant, claim.max_clicks or 0), state, out)
             case LinkChanged() as change:
-                state.caps[change.link] = change.max_clicks or 0
+                before = state.caps.get(change.link)
+                if before is not None and before.tenant == event.tenant:
+                    _cap(change.link, Cap(event.tenant, change.max_clicks or 0), state, out)
             case _:
                 pass
 
@@ -131,6 +142,12 @@ def _forget_visitors(newest: str, state: State) -> None:
         state.visitors.pop(key)
 
 
+def _cap(link: str, cap: Cap, state: State, out: Effects) -> None:
+    state.caps[link] = cap
+    if 0 < cap.clicks <= state.totals.get(link, Totals()).humans:
+        out.emit(LinkUsedUp(link, cap.clicks))
+
+
 def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> None:
     before = state.totals.get(click.link, Totals())
     is_human = click.kind == "human"
@@ -144,20 +161,24 @@ def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> None
     out.put(LinkTotals(click.link, totals.humans, totals.bots, totals.previews, totals.last_ms))
     if not is_human:
         return
-    if totals.humans == state.caps.get(click.link, 0):
+    cap = state.caps.get(click.link)
+    if cap is not None and cap.clicks == totals.humans:
         out.emit(LinkUsedUp(click.link, totals.humans))
     _rank(click.link, totals.humans, state, out)
 
 
 def _rank(link: str, clicks: int, state: State, out: Effects) -> None:
     """Keep the most clicked links; which ones they are changes rarely once there are enough."""
-    is_member = link in state.popular
-    if not is_member and len(state.popular) >= MAX_POPULAR:
+    if link in state.popular:
+        state.popular[link] = clicks
+        return
+    if clicks <= state.fewest.get("clicks", 0):
+        return
+    if len(state.popular) >= MAX_POPULAR:
         fewest, least = min((n, key) for _, key, n in state.popular.items())
-        if (clicks, link) <= (fewest, least):
+        state.fewest["clicks"] = fewest
+        if clicks <= fewest:
             return
         del state.popular[least]
     state.popular[link] = clicks
-    if not is_member:
-        links = sorted(key for _, key, _ in state.popular.items())
-        out.put(Popular(out.partition, tuple(links)))
+    out.put(Popular(out.partition, tuple(sorted(key for _, key, _ in state.popular.items()))))
