@@ -1,6 +1,7 @@
 """`sixfold batch`: jobs over history."""
 
 from collections.abc import Iterator
+from inspect import getdoc
 from typing import Any
 
 import typer
@@ -19,8 +20,18 @@ app.add_typer(run, name="run")
 
 
 @run.callback()
-def jobs() -> None:
+def one() -> None:
     """Run one job."""
+
+
+@app.command("list")
+def jobs(as_json: Json = False) -> None:
+    """List the jobs that can be run."""
+    rows = [
+        {"job": command.name, "what": getdoc(command.callback)}
+        for command in run.registered_commands
+    ]
+    print_rows(rows, ("job", "what"), as_json)
 
 
 @run.command("archive")
@@ -28,12 +39,10 @@ def archive_command(context: typer.Context, as_json: Json = False) -> None:
     """Move what is new in the log into the lake; running it again adds only what came since."""
     settings = settings_of(context)
     with Platform.open(settings) as platform, _progress(as_json) as progress:
-        bars: dict[str, Any] = {}
+        bar = progress.add_task("archive", total=None)
 
         def show(step: Step) -> None:
-            if step.topic not in bars:
-                bars[step.topic] = progress.add_task(step.topic, total=step.total)
-            progress.update(bars[step.topic], completed=step.done, total=step.total)
+            progress.update(bar, description=step.topic, completed=step.done, total=step.total)
 
         archived = archive(Lake(settings.lake, CATALOG), platform.log, show)
     print_rows(rows_of(archived), ("topic", "rows", "duplicates", "malformed", "unknown"), as_json)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pyarrow import RecordBatchReader
 
 from batch.engine import Engine
 from batch.lake import Lake
-from batch.output import WRITERS, print_table
+from batch.output import WRITERS, Writer, print_table
 from batch.queries import queries, query
 from sixfold.commands.context import console, print_rows, settings_of
 from sixfold.errors import SixfoldError
@@ -58,9 +59,16 @@ def _write(engine: Engine, text: str, format: Format, output: Path | None) -> No
             raise SixfoldError("a table goes to the terminal: choose --format csv, json or parquet")
         print_table(result, console)
     elif output is not None:
-        with output.open("wb") as file:
-            WRITERS[format.value](result, file)
+        _write_file(result, output, WRITERS[format.value])
     elif format is Format.PARQUET and sys.stdout.isatty():
         raise SixfoldError("Parquet is not for a terminal: give --output FILE")
     else:
         WRITERS[format.value](result, sys.stdout.buffer)
+
+
+def _write_file(result: RecordBatchReader, path: Path, write: Writer) -> None:
+    try:
+        with path.open("wb") as file:
+            write(result, file)
+    except OSError as error:
+        raise SixfoldError(f"{path} cannot be written: {error.strerror}") from error
