@@ -104,12 +104,10 @@ class Runner:
         if self.fold.tick is None:
             return
         out = Due()
-        saved = self._state.savepoint()
         self.fold.tick(now, self._state, out)
         if self._state.written:
-            self._state.rollback(saved)
+            self._state.rollback()
             raise FoldError(f"fold {self.fold.name}: a tick may only emit; fold what it emits")
-        self._state.release(saved)
         self._pending.entries += [self._entry_of_tick(due) for due in out.events]
 
     def take(self) -> Commit | None:
@@ -170,7 +168,6 @@ class Runner:
             events = [self._opened(event) for event in events]
         for run, at in _between_erasures(events, offsets):
             out.merge(self._fold_some(topic, run, at, rejected))
-        self._state.accept()
         self._merge(out)
         return rejected
 
@@ -183,12 +180,11 @@ class Runner:
     ) -> Effects:
         """Fold events; if that raises, fold either half, down to the record that is to blame."""
         out = Effects(self._cursor)
-        saved = self._state.savepoint()
         self._cursor.point(topic, events, offsets)
         try:
             self._run(out)
         except Exception as error:
-            self._state.rollback(saved)
+            self._state.rollback()
             if len(events) == 1:
                 rejected.append(self._rejected(topic, offsets[0], error))
                 return Effects(self._cursor)
@@ -196,7 +192,7 @@ class Runner:
             out = self._fold_some(topic, events[:half], offsets[:half], rejected)
             out.merge(self._fold_some(topic, events[half:], offsets[half:], rejected))
             return out
-        self._state.release(saved)
+        self._state.accept()
         return out
 
     def _rejected(self, topic: str, offset: int, error: Exception) -> Malformed:

@@ -126,23 +126,14 @@ class Table(Generic[K, V]):
             for place, value in self._rows.items():
                 self._add_to_index(place, value)
 
-    def savepoint(self) -> dict[Place, V]:
-        """Begin something that may be rolled back; returns what `release` or `rollback` needs."""
-        saved, self._undo = self._undo, {}
-        return saved
-
-    def release(self, saved: dict[Place, V]) -> None:
-        """Keep what was written since the savepoint, as part of what was begun before it."""
-        self._undo = self._undo | saved
-
-    def rollback(self, saved: dict[Place, V]) -> None:
-        """Undo what was written since the savepoint."""
+    def rollback(self) -> None:
+        """Undo what was written since the last `accept`."""
         for place, value in self._undo.items():
             if value is _ABSENT:
                 self._rows.pop(place, None)
             else:
                 self._rows[place] = value
-        self._undo = saved
+        self._undo = {}
 
     @property
     def written(self) -> bool:
@@ -193,8 +184,6 @@ class GlobalTable(Table[K, V]):
 
 _encode = msgspec.msgpack.Encoder().encode
 
-Savepoint = list[dict[Place, Any]]
-
 
 class Tables:
     """Base class of a fold's state: its annotations are its tables.
@@ -220,19 +209,10 @@ class Tables:
         if name in self._tables:
             self._tables[name].load(rows)
 
-    def savepoint(self) -> Savepoint:
-        """Begin something that may be rolled back."""
-        return [table.savepoint() for table in self._tables.values()]
-
-    def release(self, saved: Savepoint) -> None:
-        """Keep what was written since the savepoint."""
-        for table, undo in zip(self._tables.values(), saved, strict=True):
-            table.release(undo)
-
-    def rollback(self, saved: Savepoint) -> None:
-        """Undo what was written since the savepoint."""
-        for table, undo in zip(self._tables.values(), saved, strict=True):
-            table.rollback(undo)
+    def rollback(self) -> None:
+        """Undo what was written since the last `accept`."""
+        for table in self._tables.values():
+            table.rollback()
 
     @property
     def written(self) -> bool:
