@@ -74,7 +74,7 @@ class Rehearsal:
     def fold(self, *events: Data, tenant: str = TENANT) -> None:
         """Fold more events, a second apart, each run of one topic as one batch, and commit."""
         for topic, run in groupby(events, key=self._topic_of):
-            self._runner.process(self._decoded(topic, [self._event(e, tenant) for e in run]))
+            self._runner.process(self._decoded(topic, [self.event(e, tenant) for e in run]))
         commit = self._runner.take()
         if commit is not None:
             self.store.commit([commit]).result()
@@ -86,7 +86,8 @@ class Rehearsal:
             return self._fold.topics[0]
         return event_type_of(type(data)).topic.name
 
-    def _event(self, data: Data, tenant: str) -> Event[Any]:
+    def event(self, data: Data, tenant: str = TENANT) -> Event[Any]:
+        """An event, a second after the one before it."""
         self._time += timedelta(seconds=1)
         time_ms = int(self._time.timestamp() * 1000)
         envelope: Any = self._catalog.envelope(type(data))
@@ -124,11 +125,11 @@ class Rehearsal:
 
 
 class MemoryStore:
-    """`streams.commit.Committer` in memory; it keeps all commits."""
+    """`streams.commit.Committer` in memory; it keeps all commits, and the view rows they made."""
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
-        self._rows: dict[type[View], dict[tuple[str, Key], View]] = {}
+        self.rows: dict[type[View], dict[tuple[str, Key], View]] = {}
 
     def prepare(self, fold: Fold) -> Generation:
         """The only generation."""
@@ -154,7 +155,7 @@ class MemoryStore:
         for commit in commits:
             self.commits.append(commit)
             for view, rows in commit.rows.items():
-                table = self._rows.setdefault(view, {})
+                table = self.rows.setdefault(view, {})
                 for place, (row, _) in rows.items():
                     if row is None:
                         table.pop(place, None)
@@ -172,7 +173,7 @@ class MemoryStore:
 
     def views(self, tenant: str) -> "MemoryViews":
         """The views as a tenant sees them."""
-        return MemoryViews(self._rows, tenant)
+        return MemoryViews(self.rows, tenant)
 
 
 class MemoryViews:
