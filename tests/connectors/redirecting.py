@@ -23,6 +23,7 @@ from connectors.gateway.app import Deps, make_app
 from connectors.gateway.dates import DateLine
 from connectors.gateway.enrich import Enricher
 from connectors.gateway.front import Front
+from connectors.gateway.links.passwords import Passwords
 from connectors.gateway.links.redirect import RedirectDeps, Redirects
 from connectors.gateway.links.redirect_routes import ROUTES
 from connectors.gateway.links.settings import LinkSettings
@@ -117,6 +118,7 @@ class Gateway:
         self.store = CountingStore(SqliteViews(self.log, FOLDS))
         spill = platform.directory / f"{name}.spill"
         self.spill = SpillingLog(self.log, CATALOG, spill, SpillSettings(retry_s=0.05))
+        self.passwords = Passwords()
         self.later_s = 0.0  # how far its clock is ahead
 
     async def start(self, links: LinkSettings, **settings: Any) -> None:
@@ -133,6 +135,7 @@ class Gateway:
                 vault=platform.vault,
                 key_space=KEYS,
                 enricher=Enricher(country_header="cf-ipcountry"),
+                passwords=self.passwords,
                 date=date,
                 gateway=self.name,
                 clock=lambda: time.time() + self.later_s,
@@ -248,6 +251,7 @@ class Platform:
                 loop.run(gateway.stop())
         finally:
             loop.close()
+            gateway.passwords.close()
             gateway.spill.close()
             gateway.log.close()
 

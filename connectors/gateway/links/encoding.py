@@ -18,7 +18,7 @@ from connectors.gateway.proxies import client_address, is_trusted
 from connectors.vault.visitors import VisitorHasher, visitor_hasher
 from schemas.fields import Subject
 from schemas.ids import uuid7
-from schemas.links import LinkClicked
+from schemas.links import CLICKS, LinkClicked
 from streams.addresses import Network
 from streams.errors import VaultError
 from streams.links.views import Link
@@ -143,7 +143,7 @@ class ClickEncoder:
             f"{self._before_id}{moment.id}{self._serial:012x}{self._before_time}{moment.text}"
             f"{link.text}{self._hashed(moment.day, address, visitor.user_agent)}{visitor.text}"
         )
-        return Entry("clicks", link.partition, link.key, value.encode())
+        return Entry(CLICKS.name, link.partition, link.key, value.encode())
 
     def entry_of_user(self, link: ClickedLink, hit: Hit, user: Subject) -> Entry:
         """A click of somebody who is signed in."""

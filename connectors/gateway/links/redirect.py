@@ -6,8 +6,8 @@ and requests that are not as browsers make them.
 
 A link that may be followed so many times is followed until the fold that counts clicks has said
 `link.used_up`, the links' fold has applied that, and the gateway has dropped the link from memory.
-So a cap is exceeded by the clicks of that time: some 50 ms; as much as the agents lag, if they do;
-and for as long as the log is down, since clicks are spilled then.
+So a cap is exceeded by the clicks of that time: some 100 ms; more if the agents lag; and all of an
+outage of the log, since clicks are spilled then.
 """
 
 import asyncio
@@ -83,6 +83,7 @@ class RedirectDeps:
     vault: Vault
     key_space: KeySpace
     enricher: Enricher
+    passwords: Passwords
     date: DateLine
     gateway: str
     clock: Callable[[], float] = time.time
@@ -124,7 +125,6 @@ class Redirects:
         self._cache = LinkCache(deps.settings.cached, self._load)
         known = KnownKeys(deps.key_space, Blocks(deps.settings.region, deps.settings.base))
         self._follower = Follower(deps.log, deps.store, deps.catalog, known, self._cache)
-        self._passwords = Passwords()
         self._tries = Tries()
         self._is_warm = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,7 +142,6 @@ class Redirects:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._clicks.stop()
-        self._passwords.close()
 
     async def ready(self) -> str | None:
         """A readiness check."""
@@ -230,7 +229,7 @@ class Redirects:
         if wait_s > 0:
             alert = f"Too many tries. Wait {wait_s} seconds before the next."
             return pages.password_form(429, alert, {"Retry-After": str(wait_s)})
-        if not await self._passwords.verify(link.terms.password_hash or "", visitor.password):
+        if not await self._deps.passwords.verify(link.terms.password_hash or "", visitor.password):
             return pages.password_form(403, "This is not the password.")
         return None
 
