@@ -145,6 +145,8 @@ class Redirects:
 
     async def ready(self) -> str | None:
         """A readiness check."""
+        if not self._follower.caught_up.is_set():
+            return "the fold of links has not got to what was there before this gateway"
         return None if self._is_warm else "the most clicked links are being loaded"
 
     def now_ms(self) -> int:
