@@ -152,7 +152,8 @@ async def _folded(host: Host) -> None:
             < log.bounds(CLICKS.name, partition)[1]
             for partition in range(CLICKS.partitions)
         )
-        if not behind and not await log.changed(version, timeout_s=0.5):
+        is_quiet = not await log.changed(version, timeout_s=0.5)
+        if is_quiet and not behind:
             return
 
 

@@ -10,18 +10,26 @@ from connectors.gateway.countries import Countries
 from connectors.gateway.dates import DateLine
 from connectors.gateway.enrich import Enricher
 from connectors.gateway.front import Front
-from connectors.gateway.links import redirect_routes
+from connectors.gateway.links import redirect_routes, routes
+from connectors.gateway.links.api import LinkApi
+from connectors.gateway.links.creation import Creation, CreationDeps
+from connectors.gateway.links.keys import LinkKeys
+from connectors.gateway.links.passwords import Passwords
 from connectors.gateway.links.redirect import RedirectDeps, Redirects
 from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.server import Server
+from connectors.gateway.settings import GatewaySettings
 from connectors.log.spill import SpillingLog
+from connectors.outbound import Outbound
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.errors import NoHost
 from sixfold.first_start import KEY_SPACE_SECRET
 from sixfold.platform import Platform
 from sixfold.settings import LinksSection
 from sixfold.wiring import CATALOG
+from streams.links.blocks import Blocks
 from streams.links.keys import KeySpace
+from streams.links.urls import UrlRules
 
 
 class Gateway:
@@ -38,6 +46,7 @@ class Gateway:
         name, spill = _spill(platform)
         self._stack.callback(spill.close)
         date = DateLine(0.0)
+        passwords = Passwords()
         self._redirects = Redirects(
             RedirectDeps(
                 settings=_link_settings(platform.settings.links),
@@ -50,7 +59,28 @@ class Gateway:
                 key_space=key_space(platform),
                 enricher=_enricher(platform.settings.links),
                 date=date,
+                passwords=passwords,
                 gateway=name,
+            )
+        )
+        self._outbound = Outbound(allow_private=platform.settings.links.allow_private)
+        self._keys = LinkKeys(
+            platform.log,
+            platform.sealer,
+            Blocks(platform.settings.links.region, platform.settings.links.base),
+            key_space(platform),
+            name,
+        )
+        creation = Creation(
+            CreationDeps(
+                log=platform.log,
+                store=platform.views,
+                sealer=platform.sealer,
+                keys=self._keys,
+                outbound=self._outbound,
+                rules=_url_rules(settings, platform.settings.links),
+                passwords=passwords,
+                vault=platform.vault,
             )
         )
         deps = Deps(
@@ -60,9 +90,9 @@ class Gateway:
             store=platform.views,
             vault=platform.vault,
             checks={"links": self._redirects.ready},
-            services={"redirects": self._redirects},
+            services={"redirects": self._redirects, "links": LinkApi(creation)},
         )
-        app = make_app(deps, redirect_routes.ROUTES)
+        app = make_app(deps, [*routes.ROUTES, *redirect_routes.ROUTES])
         self._server = Server(app, Front(settings, self._redirects.hot), date)
 
     @property
@@ -72,6 +102,8 @@ class Gateway:
 
     async def start(self) -> None:
         """Take requests."""
+        await self._stack.enter_async_context(self._outbound)
+        self._stack.push_async_callback(self._keys.stop)
         await self._redirects.start()
         self._stack.push_async_callback(self._redirects.stop)
         await self._server.start()
@@ -108,6 +140,11 @@ def _spill(platform: Platform) -> tuple[str, SpillingLog]:
         with suppress(SpillInUse):
             return name, SpillingLog(platform.log, CATALOG, directory / name)
     raise AssertionError("count never ends")
+
+
+def _url_rules(settings: GatewaySettings, section: LinksSection) -> UrlRules:
+    own = settings.public_url or f"http://{settings.host}:{settings.port}"
+    return UrlRules.of(own, section.blocked_hosts, allow_private=section.allow_private)
 
 
 def _link_settings(section: LinksSection) -> LinkSettings:
