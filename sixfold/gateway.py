@@ -11,8 +11,7 @@ from connectors.gateway.dates import DateLine
 from connectors.gateway.enrich import Enricher
 from connectors.gateway.front import Front
 from connectors.gateway.links import redirect_routes, routes
-from connectors.gateway.links.api import LinkApi
-from connectors.gateway.links.creation import Creation, CreationDeps
+from connectors.gateway.links.api import LinkApi, LinkDeps
 from connectors.gateway.links.keys import LinkKeys
 from connectors.gateway.links.passwords import Passwords
 from connectors.gateway.links.redirect import RedirectDeps, Redirects
@@ -47,9 +46,10 @@ class Gateway:
         self._stack.callback(spill.close)
         date = DateLine(0.0)
         passwords = Passwords()
+        link_settings = _link_settings(platform.settings.links)
         self._redirects = Redirects(
             RedirectDeps(
-                settings=_link_settings(platform.settings.links),
+                settings=link_settings,
                 gateway_settings=settings,
                 catalog=CATALOG,
                 log=platform.log,
@@ -63,24 +63,26 @@ class Gateway:
                 gateway=name,
             )
         )
-        self._outbound = Outbound(allow_private=platform.settings.links.allow_private)
+        self._outbound = Outbound(allow_private=link_settings.allow_private)
         self._keys = LinkKeys(
             platform.log,
             platform.sealer,
-            Blocks(platform.settings.links.region, platform.settings.links.base),
+            Blocks(link_settings.region, link_settings.base),
             key_space(platform),
             name,
         )
-        creation = Creation(
-            CreationDeps(
+        links = LinkApi(
+            LinkDeps(
+                settings=link_settings,
+                gateway_settings=settings,
+                catalog=CATALOG,
                 log=platform.log,
                 store=platform.views,
-                sealer=platform.sealer,
-                keys=self._keys,
-                outbound=self._outbound,
-                rules=_url_rules(settings, platform.settings.links),
-                passwords=passwords,
                 vault=platform.vault,
+                keys=self._keys,
+                rules=_url_rules(settings, link_settings),
+                outbound=self._outbound,
+                passwords=passwords,
             )
         )
         deps = Deps(
@@ -90,7 +92,7 @@ class Gateway:
             store=platform.views,
             vault=platform.vault,
             checks={"links": self._redirects.ready},
-            services={"redirects": self._redirects, "links": LinkApi(creation)},
+            services={"redirects": self._redirects, "links": links},
         )
         app = make_app(deps, [*routes.ROUTES, *redirect_routes.ROUTES])
         self._server = Server(app, Front(settings, self._redirects.hot), date)
@@ -142,13 +144,22 @@ def _spill(platform: Platform) -> tuple[str, SpillingLog]:
     raise AssertionError("count never ends")
 
 
-def _url_rules(settings: GatewaySettings, section: LinksSection) -> UrlRules:
+def _url_rules(settings: GatewaySettings, links: LinkSettings) -> UrlRules:
     own = settings.public_url or f"http://{settings.host}:{settings.port}"
-    return UrlRules.of(own, section.blocked_hosts, allow_private=section.allow_private)
+    return UrlRules.of(own, links.blocked_hosts, allow_private=links.allow_private)
 
 
 def _link_settings(section: LinksSection) -> LinkSettings:
-    return LinkSettings(region=section.region, base=section.base, cached=section.cached)
+    return LinkSettings(
+        region=section.region,
+        base=section.base,
+        cached=section.cached,
+        blocked_hosts=tuple(section.blocked_hosts),
+        allow_private=section.allow_private,
+        max_links=section.max_links,
+        creations_per_minute=section.creations_per_minute,
+        creations_per_minute_from_address=section.creations_per_minute_from_address,
+    )
 
 
 def _enricher(section: LinksSection) -> Enricher:

@@ -91,6 +91,9 @@ class LinksSection(Section):
         allow_private: whether links may lead to addresses that are not public.
         countries: a MaxMind-format database of countries.
         country_header: the header in which a trusted proxy names the visitor's country.
+        max_links: that one tenant may have.
+        creations_per_minute: links that one caller may make at each gateway.
+        creations_per_minute_from_address: links that may be made from one address.
     """
 
     region: int = 0
@@ -100,6 +103,9 @@ class LinksSection(Section):
     countries: str = ""
     country_header: str = ""
     cached: int = 100_000
+    max_links: int = 10_000_000
+    creations_per_minute: int = 6_000
+    creations_per_minute_from_address: int = 12_000
 
 
 class Settings(Section):

@@ -31,6 +31,7 @@ _PRIVATE = [
 ]
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
+_SUBSCRIBER_PREFIX = 64
 
 
 def address_of(text: str) -> Address:
@@ -54,6 +55,20 @@ def is_global(address: Address) -> bool:
 def is_global_or_private(address: Address) -> bool:
     """Whether a server may have an address, be it in an intranet or on this machine."""
     return not _within(_reached(address), _NEVER)
+
+
+def client_block(text: str) -> str:
+    """The addresses that belong to one client: an IPv4 address, or an IPv6 subscriber's network.
+
+    Text that is no address stands for itself.
+    """
+    try:
+        address = address_of(text)
+    except ValueError:
+        return text
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, _SUBSCRIBER_PREFIX), strict=False))
+    return str(address)
 
 
 def _reached(address: Address) -> Address:

@@ -145,6 +145,8 @@ def expiry_ms(ttl_s: int | None, expires_at: datetime | None, now: datetime) -> 
         raise RuleBroken("expires_at", "needs a time zone: end it with Z or an offset")
     if expires_at <= now:
         raise RuleBroken("expires_at", "must be in the future")
+    if expires_at - now > timedelta(seconds=MAX_TTL_S):
+        raise RuleBroken("expires_at", "must be within 100 years")
     return _ms(expires_at)
 
 

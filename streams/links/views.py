@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from schemas.fields import Subject
-from streams.links.rules import LinkTerms
+from streams.links.rules import Availability, LinkTerms, availability
 from streams.views import Clustering, Partition, View
 
 
@@ -35,6 +35,12 @@ class Link(View):
     external_id: str | None = None
     created_by: Subject | None = None
     reference: str | None = None
+
+
+def availability_of(link: Link, now_ms: int) -> Availability:
+    """What a link answers with; whether it is used up, the fold has said."""
+    clicks = link.terms.max_clicks or 0 if link.used_up else 0
+    return availability(link.terms, clicks, now_ms)
 
 
 class LinkListing(View):

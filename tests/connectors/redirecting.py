@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from serving import Answer, Loop, Wire
 
@@ -108,7 +108,13 @@ class CountingStore:
 
 
 class Gateway:
-    """A gateway with a connection of its own to the log, as another process would have it."""
+    """A gateway with a connection of its own to the log, as another process would have it.
+
+    Attributes:
+        routes: those that it has besides redirects.
+    """
+
+    routes: Sequence[Any] = ()
 
     def __init__(self, platform: "Platform", loop: Loop, name: str):
         self._platform = platform
@@ -148,14 +154,19 @@ class Gateway:
             store=self.store,
             vault=platform.vault,
             checks={"links": self.redirects.ready},
-            services={"redirects": self.redirects},
+            services={"redirects": self.redirects, **self.services(links, made)},
         )
-        self._server = Server(make_app(deps, ROUTES), Front(made, self.redirects.hot), date)
+        app = make_app(deps, [*ROUTES, *self.routes])
+        self._server = Server(app, Front(made, self.redirects.hot), date)
         await self._server.start()
         self.port = self._server.port
         await self.redirects.start()
         while await self.redirects.ready() is not None:
             await asyncio.sleep(0.002)
+
+    def services(self, links: LinkSettings, settings: GatewaySettings) -> dict[str, object]:
+        """What its routes ask for besides redirects."""
+        return {}
 
     async def stop(self) -> None:
         await self._server.stop()
@@ -173,6 +184,9 @@ class Gateway:
 
     def get(self, path: str, *headers: str) -> Answer:
         return self.request(f"GET {path}", *headers)
+
+
+G = TypeVar("G", bound=Gateway)
 
 
 class Platform:
@@ -241,10 +255,16 @@ class Platform:
     @contextmanager
     def gateway(self, links: LinkSettings | None = None, **settings: Any) -> Iterator[Gateway]:
         """A gateway that is ready."""
+        with self.running(Gateway, links or LinkSettings(), **settings) as gateway:
+            yield gateway
+
+    @contextmanager
+    def running(self, kind: type[G], links: LinkSettings, **settings: Any) -> Iterator[G]:
+        """A gateway of some kind that is ready."""
         loop = Loop()
-        gateway = Gateway(self, loop, next(self._names))
+        gateway = kind(self, loop, next(self._names))
         try:
-            loop.run(gateway.start(links or LinkSettings(), **settings))
+            loop.run(gateway.start(links, **settings))
             try:
                 yield gateway
             finally:

@@ -1,251 +1,239 @@
-"""Making links: who claims a key first in the log gets it, and the fold says who that was."""
+"""Making links: who claims a key first in the log gets it, and the fold says who that was.
+
+wanted → link.requested → row of `Link`: ours, or somebody else's
+
+What may be asked for twice, under an external id or an `Idempotency-Key`, takes a step more:
+
+wanted → link.submitted → row of `Submission`, and link.requested or link.changed → row of `Link`
+
+As a fold's view and what it emits become durable together, whoever has seen the row of `Submission`
+finds the event for the link before the end of its partition. So both ways lead to a row that is
+there when the views have applied a certain position, and nobody has to look twice.
+"""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any, NamedTuple
 
-import msgspec
-
-from connectors.gateway.auth import Caller
-from connectors.gateway.links.bodies import NewLink
+from connectors.gateway.links.checks import Wanted
 from connectors.gateway.links.keys import LinkKeys
-from connectors.gateway.links.passwords import Passwords
-from connectors.gateway.log import Log
-from connectors.gateway.problems import FieldError, Problem
-from connectors.outbound import Outbound
-from schemas.ids import derived_id
+from connectors.gateway.links.lookup import last_position
+from connectors.gateway.problems import RETRY_AFTER_S, Problem
+from schemas.fields import Subject
+from schemas.ids import uuid7
 from schemas.links import LinkRequested, LinkSubmitted
-from streams import log as log_port
 from streams.errors import NotYetApplied
-from streams.links.rules import LinkTerms, check_alias, check_terms, expiry_ms
-from streams.links.submissions import external_reference, request_reference
-from streams.links.urls import UrlRules
 from streams.links.views import Link, Submission
-from streams.log import Position
-from streams.sealing import Sealer
-from streams.vault import Vault
+from streams.log import Log, Position
+from streams.sealing import Origin, Sealer
 from streams.views import ViewStore
 
-# A generated key is lost only to an alias that looks like one.
-_MAX_CLAIMS = 5
+# A generated key is lost to an alias that looks like it, and a reference that was refused or
+# released a moment ago has to be asked again: neither happens twice by chance.
+_MAX_ROUNDS = 5
 
-
-class Undecided(Exception):
-    """The fold has not decided in time; the claim is durable and will be.
-
-    Attributes:
-        position: what to read after.
-    """
-
-    def __init__(self, position: Position) -> None:
-        super().__init__(str(position))
-        self.position = position
+_TURN = 50  # decisions that are read before others get their turn
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """A link to make, checked."""
+class Asked:
+    """A link that somebody asks for.
 
-    long_url: str
-    terms: LinkTerms
-    alias: str | None
-    audit: bool
-    tags: list[str]
-    external_id: str | None
+    Attributes:
+        reference: what it is asked for under, if it may be asked for again.
+        fingerprint: of everything that was asked, if only the very same may be asked again.
+    """
+
+    wanted: Wanted
+    by: Subject | None = None
+    reference: str | None = None
+    fingerprint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreationDeps:
-    """What making links stands on."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The link that was asked for.
 
-    log: log_port.Log
-    store: ViewStore
-    sealer: Sealer
-    keys: LinkKeys
-    outbound: Outbound
-    rules: UrlRules
-    passwords: Passwords
-    vault: Vault
-    timeout_s: float = 5.0
+    Attributes:
+        is_new: whether it was made; otherwise it was changed, or is there for some time.
+        position: what a read must not be older than to see it.
+    """
+
+    link: Link
+    is_new: bool
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """What was asked for is in the log, but nobody has decided it in time."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A link that cannot be had."""
+
+    status: int
+    field: str
+    message: str
+
+
+Outcome = Made | Undecided | Refused
+
+
+class _Claim(NamedTuple):
+    """A key that was claimed, and where."""
+
+    asked: Asked
+    key: str
+    id: str
+    position: Position
 
 
 class Creation:
     """Makes links."""
 
-    def __init__(self, deps: CreationDeps) -> None:
-        self.deps = deps
-
-    async def spec(self, body: NewLink, now: datetime, *, fetched: bool) -> Spec:
-        """Check what a client asks for.
-
-        Args:
-            fetched: whether to follow the target's redirects to where they end.
-
-        Raises:
-            RuleBroken: something about it is not allowed.
-        """
-        deps = self.deps
-        if body.custom_alias is not None:
-            check_alias(body.custom_alias)
-        terms = LinkTerms(
-            redirect_code=body.redirect_code,
-            expires_at_ms=expiry_ms(body.ttl, body.expires_at, now),
-            expired_url=None
-            if body.expired_url is None
-            else deps.rules.target(body.expired_url, "expired_url"),
-            max_clicks=body.max_clicks,
-            password_hash=None
-            if body.password is None
-            else await deps.passwords.hash(body.password),
-        )
-        check_terms(terms)
-        long_url = deps.rules.target(body.long_url)
-        if fetched:
-            long_url = (await deps.outbound.final_target(long_url, deps.rules)).url
-        return Spec(
-            long_url=long_url,
-            terms=terms,
-            alias=body.custom_alias,
-            audit=body.audit == "required",
-            tags=body.tags,
-            external_id=body.external_id,
-        )
-
-    async def create(self, spec: Spec, log: Log, caller: Caller, index: int = 0) -> Link:
-        """Make a link, or change the one with this external id.
+    def __init__(
+        self, log: Log, sealer: Sealer, store: ViewStore, keys: LinkKeys, timeout_s: float
+    ) -> None:
+        """Append to a log, which must not be one that spills.
 
         Args:
-            index: which of the links of one request it is.
+            timeout_s: how long to wait for decisions.
+        """
+        self._log = log
+        self._sealer = sealer
+        self._store = store
+        self._keys = keys
+        self._timeout_s = timeout_s
+
+    async def create(self, asked: Sequence[Asked], origin: Origin) -> Sequence[Outcome]:
+        """Make links; what became of each.
 
         Raises:
-            Problem: 409: the alias is taken; 422: the idempotency key was used for another link.
-            Undecided: not yet known.
-            LogUnavailable: nothing was made.
+            LogUnavailable: nothing more was made.
+            KeysExhausted: the region has no more keys.
+            Problem: 503: others ask for the same at once.
         """
-        if spec.external_id is not None:
-            reference = external_reference(spec.external_id)
-            return await self._submit(reference, spec, log, caller, index)
-        if log.ids.idempotency_key is not None:
-            reference = request_reference(log.ids.idempotency_key, index)
-            return await self._submit(reference, spec, log, caller, index)
-        return await self._claim(spec, log, caller)
+        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
+        outcomes: dict[int, Outcome] = {}
+        for _ in range(_MAX_ROUNDS):
+            open_ = [index for index in range(len(asked)) if index not in outcomes]
+            claims = await self._claim([asked[index] for index in open_], origin)
+            for n, (index, claim) in enumerate(zip(open_, claims, strict=True)):
+                outcome = await self._outcome(claim, origin.tenant, deadline_s)
+                if outcome is not None:
+                    outcomes[index] = outcome
+                if n % _TURN == 0:
+                    await asyncio.sleep(0)
+            if len(outcomes) == len(asked):
+                return [outcomes[index] for index in range(len(asked))]
+        retry = {"Retry-After": str(RETRY_AFTER_S)}
+        raise Problem(503, "others ask for the same link at once: try again", headers=retry)
 
-    async def _claim(self, spec: Spec, log: Log, caller: Caller) -> Link:
-        for _ in range(_MAX_CLAIMS):
-            key = spec.alias or await self.deps.keys.take()
-            id = log.ids.next()
-            entry = self.deps.sealer.entry(_requested(spec, key, caller), log.origin, id)
-            (position,) = await log.append_entries([entry])
-            await self._wait(Link, position)
-            link = await self._link(key)
-            if link is not None and link.claim == id:
-                return link
-            if spec.alias is not None:
-                raise _taken(spec.alias)
-        raise Problem(503, "no free key was found: try again", headers={"Retry-After": "1"})
-
-    async def _submit(
-        self, reference: str, spec: Spec, log: Log, caller: Caller, index: int = 0
-    ) -> Link:
-        """Claim a reference, which claims or changes a key; wait until the link shows it."""
-        key = spec.alias or await self.deps.keys.take()
-        submitted = _submitted(spec, reference, key, caller)
-        submitted = msgspec.structs.replace(submitted, fingerprint=self._fingerprint(submitted))
-        entry = self.deps.sealer.entry(submitted, log.origin, log.ids.at(index))
-        (position,) = await log.append_entries([entry])
-        await self._wait(Submission, position)
-        made_by = _derived_from(position, log.origin.time)
-        deadline = asyncio.get_running_loop().time() + self.deps.timeout_s
-        while True:
-            version = self.deps.log.version()
-            link = await self._decided(submitted, made_by, log.origin.tenant)
-            if link is not None:
-                return link
-            left_s = deadline - asyncio.get_running_loop().time()
-            if left_s <= 0:
-                raise Undecided(position)
-            await self.deps.log.changed(version, left_s)
-
-    async def _decided(self, submitted: LinkSubmitted, made_by: str, tenant: str) -> Link | None:
-        """The link that a reference stands for, once it shows what was submitted.
-
-        Raises:
-            Problem: 409: its key was another's; 422: the reference stands for something else.
-        """
-        row = await self.deps.store.get(Submission, tenant, (submitted.reference,))
-        if row is None:
-            raise _taken(submitted.link)
-        if not submitted.replaces and row.fingerprint != submitted.fingerprint:
-            raise Problem(422, "this Idempotency-Key was used for another link: use a new one")
-        link = await self._link(row.link)
-        if link is None or (link.tenant, link.reference) != (tenant, submitted.reference):
-            return None
-        if submitted.replaces and made_by not in (link.claim, link.revision):
-            return None
-        return link
-
-    def _fingerprint(self, submitted: LinkSubmitted) -> str:
-        """What was asked for, as a keyed hash; generated keys and salted passwords differ anyway."""
-        asked = msgspec.structs.replace(
-            submitted,
-            link=submitted.link if submitted.is_alias else "",
-            password_hash=None,
-            expires_at_ms=None,
+    async def is_free(self, asked: Asked, tenant: str) -> bool:
+        """Whether an alias seems to be free, or to be that of the same reference; if there is one."""
+        alias = asked.wanted.alias
+        link = None if alias is None else await self._store.get(Link, "", (alias,))
+        return link is None or (
+            asked.reference is not None
+            and (link.tenant, link.reference) == (tenant, asked.reference)
         )
-        return self.deps.vault.keyed_hash("link-request", msgspec.json.encode(asked)).hex()
 
-    async def _link(self, key: str) -> Link | None:
-        return await self.deps.store.get(Link, "", (key,))
+    async def _claim(self, asked: Iterable[Asked], origin: Origin) -> list[_Claim]:
+        """Claim a key for each, in one append."""
+        now_ms = int(origin.time.timestamp() * 1000)
+        claimed = [(a, a.wanted.alias or await self._keys.take(), uuid7(now_ms)) for a in asked]
+        entries = [self._sealer.entry(_event(a, key), origin, id) for a, key, id in claimed]
+        positions = await asyncio.wrap_future(self._log.append(entries))
+        return [_Claim(*c, position) for c, position in zip(claimed, positions, strict=True)]
 
-    async def _wait(self, view: type[Link] | type[Submission], position: Position) -> None:
+    async def _outcome(self, claim: _Claim, tenant: str, deadline_s: float) -> Outcome | None:
+        """What has become of a claim; None: another one must be made."""
         try:
-            await self.deps.store.wait(view, position, self.deps.timeout_s)
+            if claim.asked.reference is None:
+                return await self._of_request(claim, deadline_s)
+            return await self._of_submission(claim, tenant, deadline_s)
         except NotYetApplied:
-            raise Undecided(position) from None
+            return Undecided(claim.position)
+
+    async def _of_request(self, claim: _Claim, deadline_s: float) -> Outcome | None:
+        await self._wait(Link, claim.position, deadline_s)
+        link = await self._store.get(Link, "", (claim.key,))
+        if link is not None and link.claim == claim.id:
+            return Made(link, is_new=True, position=claim.position)
+        return _lost(claim, link)
+
+    async def _of_submission(self, claim: _Claim, tenant: str, deadline_s: float) -> Outcome | None:
+        asked = claim.asked
+        await self._wait(Submission, claim.position, deadline_s)
+        found = await self._store.get(Submission, tenant, (asked.reference,))
+        key = found.link if found else claim.key
+        position = last_position(self._log, key)
+        await self._wait(Link, position, deadline_s)
+        link = await self._store.get(Link, "", (key,))
+        stands = link is not None and (link.tenant, link.reference) == (tenant, asked.reference)
+        if found is None or link is None or not stands:
+            return _lost(claim, link)
+        if asked.fingerprint is not None:
+            return _repeated(asked, found, Made(link, is_new=True, position=position))
+        if link.deleted:
+            return None
+        return Made(link, found.submission == claim.id, position)
+
+    async def _wait(
+        self, view: type[Link] | type[Submission], position: Position, deadline_s: float
+    ) -> None:
+        left_s = deadline_s - asyncio.get_running_loop().time()
+        await self._store.wait(view, position, max(left_s, 0))
 
 
-def _requested(spec: Spec, key: str, caller: Caller) -> LinkRequested:
-    terms = spec.terms
-    return LinkRequested(
-        link=key,
-        long_url=spec.long_url,
-        is_alias=spec.alias is not None,
-        redirect_code=terms.redirect_code,
-        expires_at_ms=terms.expires_at_ms,
-        expired_url=terms.expired_url,
-        max_clicks=terms.max_clicks,
-        password_hash=terms.password_hash,
-        audit=spec.audit,
-        tags=spec.tags,
-        created_by=caller.subject,
-    )
+def _lost(claim: _Claim, link: Link | None) -> Refused | None:
+    """A claim that was in vain: a refusal if it was for an alias, which another link has."""
+    alias = claim.asked.wanted.alias
+    if link is not None and link.link == alias:
+        return Refused(409, "custom_alias", taken(alias))
+    return None
 
 
-def _submitted(spec: Spec, reference: str, key: str, caller: Caller) -> LinkSubmitted:
-    terms = spec.terms
+def taken(alias: str) -> str:
+    """What to say to whoever asks for an alias that is another link's."""
+    return f"{alias!r} is taken: choose another one"
+
+
+def _repeated(asked: Asked, found: Submission, made: Made) -> Outcome:
+    """What to say to an `Idempotency-Key`, be it the first time or not."""
+    if found.fingerprint != asked.fingerprint:
+        return Refused(422, "Idempotency-Key", "came with another request before: use a new one")
+    if made.link.deleted:
+        return Refused(409, "Idempotency-Key", "the link that it has made was deleted")
+    return made
+
+
+def _event(asked: Asked, key: str) -> LinkRequested | LinkSubmitted:
+    wanted = asked.wanted
+    said: dict[str, Any] = {
+        "link": key,
+        "long_url": wanted.long_url,
+        "is_alias": wanted.alias is not None,
+        "redirect_code": wanted.terms.redirect_code,
+        "expires_at_ms": wanted.terms.expires_at_ms,
+        "expired_url": wanted.terms.expired_url,
+        "max_clicks": wanted.terms.max_clicks,
+        "password_hash": wanted.terms.password_hash,
+        "audit": wanted.audit,
+        "tags": list(wanted.tags),
+        "external_id": wanted.external_id,
+        "created_by": asked.by,
+    }
+    if asked.reference is None:
+        return LinkRequested(**said)
     return LinkSubmitted(
-        reference=reference,
-        link=key,
-        long_url=spec.long_url,
-        replaces=spec.external_id is not None,
-        is_alias=spec.alias is not None,
-        redirect_code=terms.redirect_code,
-        expires_at_ms=terms.expires_at_ms,
-        expired_url=terms.expired_url,
-        max_clicks=terms.max_clicks,
-        password_hash=terms.password_hash,
-        audit=spec.audit,
-        tags=spec.tags,
-        external_id=spec.external_id,
-        created_by=caller.subject,
+        reference=asked.reference,
+        replaces=asked.fingerprint is None,
+        fingerprint=asked.fingerprint,
+        **said,
     )
-
-
-def _derived_from(position: Position, time: datetime) -> str:
-    """The id of the event that the submissions' fold derives from a submission."""
-    return derived_id(int(time.timestamp() * 1000), "links-submissions", str(position), 0)
-
-
-def _taken(alias: str) -> Problem:
-    message = f"{alias!r} is taken: choose another one"
-    return Problem(409, message, errors=[FieldError("custom_alias", message)])

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from connectors.gateway.links.cache import LinkCache
+from connectors.gateway.links.lookup import find
 from schemas.catalog import Catalog
 from schemas.links import BLOCKS, LINKS, LinkChanged, LinkDeleted, LinkRequested, LinkUsedUp
 from schemas.partition import partition_of
@@ -95,13 +96,7 @@ class Follower:
         """
         if self._is_absent(key):
             return None
-        end = self._log.bounds(LINKS.name, _partition(key))[1]
-        link = await self._store.get(Link, "", (key,))
-        if link is None and end > 0:  # it may be made by what the fold has not got to yet
-            position = Position(LINKS.name, _partition(key), end - 1)
-            await self._store.wait(Link, position, timeout_s)
-            link = await self._store.get(Link, "", (key,))
-        return link
+        return await find(self._log, self._store, key, timeout_s)
 
     def _is_absent(self, key: str) -> bool:
         """Whether the log says, as it is now, that a key has no link."""

@@ -4,14 +4,13 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv6Address, ip_network
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from connectors.gateway.problems import RETRY_AFTER_S, Problem
-from streams.addresses import address_of
+from streams.addresses import client_block
 
 TRIES = 3
 TRIES_WINDOW_S = 60.0
@@ -21,7 +20,6 @@ _THREADS = 2
 _MAX_WAITING = 32
 
 _MAX_TRIED = 100_000
-_IPV6_PREFIX = 64  # what one subscriber gets
 
 T = TypeVar("T")
 
@@ -87,7 +85,7 @@ class Tries:
         Args:
             now_s: of a monotonic clock.
         """
-        who = link, _block(address)
+        who = link, client_block(address)
         times = self._tries.setdefault(who, deque(maxlen=TRIES))
         self._tries.move_to_end(who)
         if len(self._tries) > _MAX_TRIED:
@@ -96,14 +94,3 @@ class Tries:
             return times[0] + TRIES_WINDOW_S - now_s
         times.append(now_s)
         return 0.0
-
-
-def _block(address: str) -> str:
-    """The addresses that belong to one client; text that is none stands for itself."""
-    try:
-        parsed = address_of(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, _IPV6_PREFIX), strict=False))
-    return str(parsed)

@@ -41,8 +41,8 @@ from schemas.fields import Subject
 from schemas.links import LINKS
 from streams.links.blocks import Blocks
 from streams.links.keys import KeySpace
-from streams.links.rules import Availability, availability
-from streams.links.views import Link, Popular
+from streams.links.rules import Availability
+from streams.links.views import Link, Popular, availability_of
 from streams.log import Log
 from streams.sealing import Sealer
 from streams.vault import Vault
@@ -186,7 +186,7 @@ class Redirects:
         if found is None:
             raise _no_link()
         link = found.link
-        state = _state(link, now_ms)
+        state = availability_of(link, now_ms)
         if state in _ENDED or link.deleted:
             return _ended(link, state)
         user = await self._signed_in(link, visitor)
@@ -254,7 +254,7 @@ class Redirects:
         expires_at_ms = link.terms.expires_at_ms
         if expires_at_ms is not None and expires_at_ms > now_ms:
             until_ms = min(until_ms, expires_at_ms)
-        state = _state(link, now_ms)
+        state = availability_of(link, now_ms)
         is_hot = state is Availability.ACTIVE and not link.deleted and not self._is_audited(link)
         head = redirect_head(link.terms.redirect_code, link.long_url) if is_hot else None
         return CachedLink(link, until_ms, self._encoder.link(link), head)
@@ -275,12 +275,6 @@ class Redirects:
         except Exception:
             logger.exception("the most clicked links could not be loaded")
         self._is_warm = True
-
-
-def _state(link: Link, now_ms: int) -> Availability:
-    """What a link answers with; that it is used up, its fold says."""
-    clicks = link.terms.max_clicks or 0 if link.used_up else 0
-    return availability(link.terms, clicks, now_ms)
 
 
 def _ended(link: Link, state: Availability) -> Response[Any]:

@@ -1,193 +1,165 @@
-"""The API of short links."""
+"""The API of short links: read, list, change, delete, count, draw."""
 
 import asyncio
-from datetime import date
-from typing import Any
+from datetime import date, datetime
 
-from litestar import Request, Response, delete, get, patch, post
+from litestar import Response, delete, get, patch
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from connectors.gateway import qr
-from connectors.gateway.given import Caller, Limit, Log, Paging, Views
-from connectors.gateway.links.api import LinkApi
-from connectors.gateway.links.bodies import (
-    Bulk,
-    BulkResult,
-    BulkResults,
-    LinkList,
-    LinkPatch,
-    NewLink,
-    ShownLink,
-    shown,
-)
+from connectors.gateway.given import Caller, Log, Paging, Views
+from connectors.gateway.links import creation_routes
+from connectors.gateway.links.api import own
+from connectors.gateway.links.bodies import LinkPatch, ShownLink, ShownLinks
 from connectors.gateway.links.creation import Undecided
-from connectors.gateway.links.stats import Granularity, Range, Stats
+from connectors.gateway.links.creation_routes import CLIENT, From, Links, at
+from connectors.gateway.links.lists import Listed, links_of, rows_of
+from connectors.gateway.links.stats import Granularity, Range, Stats, stats
 from connectors.gateway.log import Accepted
-from connectors.gateway.problems import Problem
-from streams.errors import RuleBroken
-from streams.links.views import Link
+from streams.links.stats import DIMENSIONS
+from streams.links.views import Link, LinkDay, LinkTotals
+from streams.views import Page
 
-# Enough to share commits with each other; more would only wait in memory.
-_BULK_AT_ONCE = 100
-
-Links = NamedDependency[LinkApi]
-
-
-@post("/api/v1/urls", scope="links:write", tags=["links"])
-async def create(
-    request: Request[Any, Any, Any], data: JSONBody[NewLink], caller: Caller, log: Log, links: Links
-) -> Response[ShownLink | Accepted]:
-    """Make a short link.
-
-    201 when it is decided who has the key; 202 with a position if that takes longer than 5 s. The
-    target's redirects are followed, and the link leads to where they end.
-    """
-    spec = await links.creation.spec(data, log.origin.time, fetched=True)
-    try:
-        link = await links.creation.create(spec, log, caller)
-    except Undecided as undecided:
-        return Response(Accepted(str(undecided.position)), status_code=202)
-    made = shown(link, public_url(request))
-    return Response(made, status_code=201, headers={"Location": f"/api/v1/urls/{made.key}"})
-
-
-@post("/api/v1/urls/bulk", scope="links:write", status_code=200, tags=["links"])
-async def create_many(
-    request: Request[Any, Any, Any], data: JSONBody[Bulk], caller: Caller, log: Log, links: Links
-) -> BulkResults:
-    """Make many short links, each by itself; their targets are not fetched."""
-    at_once = asyncio.Semaphore(_BULK_AT_ONCE)
-
-    async def make(index: int, wanted: NewLink) -> BulkResult:
-        try:
-            async with at_once:
-                spec = await links.creation.spec(wanted, log.origin.time, fetched=False)
-                link = await links.creation.create(spec, log, caller, index)
-        except RuleBroken as broken:
-            return BulkResult(index, error=broken.reason, field=broken.field)
-        except Problem as problem:
-            return BulkResult(index, error=problem.detail)
-        except Undecided as undecided:
-            return BulkResult(index, error=f"not decided yet; read after {undecided}")
-        return BulkResult(index, url=shown(link, public_url(request)))
-
-    made = [make(index, wanted) for index, wanted in enumerate(data.urls)]
-    return BulkResults(await asyncio.gather(*made))
-
-
-@get("/api/v1/urls", scope="links:read", tags=["links"])
-async def list_links(
-    request: Request[Any, Any, Any], views: Views, links: Links, paging: Paging, limit: Limit = 100
-) -> LinkList:
-    """List links, newest first."""
-    page, place = await links.page(views, paging.page.after, limit)
-    return LinkList(
-        [shown(link, public_url(request)) for link in page],
-        None if place is None else paging.cursor(place),
-    )
+_DRAWN = {"Cache-Control": "private, max-age=86400"}  # a short URL never changes
 
 
 async def own_link(key: FromPath[str], caller: Caller, views: Views, links: Links) -> Link:
     """The link of a path; 404 if it is not the caller's."""
-    return await links.link(key, caller.tenant, views)
+    return own(await views.get(Link, key) or await links.find(key), key, caller.tenant)
 
 
-async def asked_range(
-    log: Log, since: FromQuery[date | None] = None, until: FromQuery[date | None] = None
-) -> Range:
-    """The days that statistics are asked for."""
-    return Range.of(since, until, log.origin.time.date())
+async def counted_link(key: FromPath[str], caller: Caller, links: Links) -> Link:
+    """The same, for reads that are no older than what another view has applied."""
+    return own(await links.find(key), key, caller.tenant)
 
 
-_LINK = {"link": Provide(own_link)}
-OwnLink = NamedDependency[Link]
+async def listed(
+    tag: FromQuery[str | None] = None,
+    external_id: FromQuery[str | None] = None,
+    since: FromQuery[datetime | None] = None,
+    before: FromQuery[datetime | None] = None,
+) -> Listed:
+    """Which links to list."""
+    return Listed.of(tag, external_id, since, before)
 
 
-@get("/api/v1/urls/{key:str}", scope="links:read", dependencies=_LINK, tags=["links"])
-async def read(request: Request[Any, Any, Any], link: OwnLink) -> ShownLink:
-    """Show a link."""
-    return shown(link, public_url(request))
-
-
-@patch("/api/v1/urls/{key:str}", scope="links:write", dependencies=_LINK, tags=["links"])
-async def change(
-    request: Request[Any, Any, Any],
-    data: JSONBody[LinkPatch],
-    link: OwnLink,
+async def within(
     log: Log,
-    links: Links,
-) -> ShownLink:
-    """Change a link; every gateway follows within a second."""
-    return shown(await links.change(link, data, log), public_url(request))
+    since: FromQuery[date | None] = None,
+    until: FromQuery[date | None] = None,
+    granularity: FromQuery[Granularity] = Granularity.DAY,
+) -> Range:
+    """Which days to count, and how."""
+    return Range.of(since, until, granularity, log.origin.time.date())
 
 
-@delete("/api/v1/urls/{key:str}", scope="links:delete", dependencies=_LINK, tags=["links"])
-async def remove(link: OwnLink, log: Log, links: Links) -> None:
-    """Delete a link; its key is never given again."""
-    await links.applied(link, await links.delete(link, log))
+OwnLink = NamedDependency[Link]
+_LINK = {"link": Provide(own_link)}
+_COUNTED = {"link": Provide(counted_link), "within": Provide(within)}
 
 
 @get(
-    "/api/v1/urls/{key:str}/stats",
+    "/api/v1/urls",
     scope="links:read",
-    dependencies={**_LINK, "within": Provide(asked_range)},
+    dependencies={**CLIENT, "listed": Provide(listed)},
     tags=["links"],
 )
+async def list_links(
+    client: From, views: Views, paging: Paging, links: Links, listed: NamedDependency[Listed]
+) -> ShownLinks:
+    """List links, newest first: all, those with a tag, or of some time; or that with an external id."""
+    if listed.external_id is not None:
+        link = await links.with_external_id(listed.external_id, client.caller.tenant)
+        return ShownLinks([client.shown(link)] if link else [], None)
+    rows, cursor = paging.cut(await rows_of(views, listed, paging.page))
+    return ShownLinks([client.shown(link) for link in await links_of(views, rows)], cursor)
+
+
+@get("/api/v1/urls/{key:str}", scope="links:read", dependencies=CLIENT | _LINK, tags=["links"])
+async def read(client: From, link: OwnLink) -> ShownLink:
+    """Show a link."""
+    return client.shown(link)
+
+
+@patch("/api/v1/urls/{key:str}", scope="links:write", dependencies=CLIENT | _LINK, tags=["links"])
+async def change(
+    data: JSONBody[LinkPatch], client: From, link: OwnLink, log: Log, links: Links
+) -> Response[ShownLink | Accepted]:
+    """Change a link; what is not in the body stays, and null takes a limit away.
+
+    200 when it is changed, and within a second every gateway follows; 202 with a position if that
+    takes longer than 5 s.
+    """
+    outcome = await links.changes.change(link, data, log.origin)
+    headers = at(outcome.position)
+    if isinstance(outcome, Undecided):
+        return Response(Accepted(str(outcome.position)), status_code=202, headers=headers)
+    return Response(client.shown(outcome.link), headers=headers)
+
+
+@delete("/api/v1/urls/{key:str}", scope="links:delete", dependencies=_LINK, tags=["links"])
+async def remove(link: OwnLink, log: Log, links: Links) -> Response[None]:
+    """Delete a link; its key is never given again.
+
+    204 when it is deleted; 202 if that takes longer than 5 s.
+    """
+    outcome = await links.changes.delete(link, log.origin)
+    status_code = 202 if isinstance(outcome, Undecided) else 204
+    return Response(None, status_code=status_code, headers=at(outcome.position))
+
+
+@get("/api/v1/urls/{key:str}/stats", scope="links:read", dependencies=_COUNTED, tags=["links"])
 async def show_stats(
     link: OwnLink,
     views: Views,
-    links: Links,
     within: NamedDependency[Range],
-    granularity: FromQuery[Granularity] = Granularity.DAY,
+    by: FromQuery[list[str] | None] = None,
 ) -> Stats:
-    """Show the clicks of a link: in all, and within a range of UTC days in detail."""
-    return await links.stats(link, views, within, granularity)
+    """Show the clicks of a link: in all, and those of a range of UTC days in detail.
+
+    A range has up to 3,660 days, or 31 by hour. `by` names the dimensions that human clicks are
+    broken down by, all if it is not given: country, device, browser, os, referrer, utm_source,
+    utm_medium, utm_campaign, utm_term, utm_content.
+    """
+    totals = await views.get(LinkTotals, link.link)
+    page = Page(after=(within.day_before,), limit=within.length)
+    days = await views.slice(LinkDay, link.link, page=page)
+    return stats(link, totals, days, within, DIMENSIONS if by is None else by)
 
 
 @get(
     "/api/v1/urls/{key:str}/qr.svg",
     scope="links:read",
     media_type="image/svg+xml",
-    dependencies=_LINK,
+    dependencies=CLIENT | _LINK,
+    response_headers=_DRAWN,
     tags=["links"],
 )
 async def qr_svg(
-    request: Request[Any, Any, Any],
-    link: OwnLink,
-    size: FromQuery[int] = 256,
-    border: FromQuery[int] = 4,
+    client: From, link: OwnLink, size: FromQuery[int] = 256, border: FromQuery[int] = qr.QUIET_ZONE
 ) -> bytes:
     """Draw the short URL as a QR code, SVG."""
-    return qr.svg(f"{public_url(request)}/{link.link}", size, border)
+    return qr.svg(client.shown(link).short_url, size, border)
 
 
 @get(
     "/api/v1/urls/{key:str}/qr.png",
     scope="links:read",
     media_type="image/png",
-    dependencies=_LINK,
+    dependencies=CLIENT | _LINK,
+    response_headers=_DRAWN,
     tags=["links"],
 )
 async def qr_png(
-    request: Request[Any, Any, Any],
-    link: OwnLink,
-    size: FromQuery[int] = 256,
-    border: FromQuery[int] = 4,
+    client: From, link: OwnLink, size: FromQuery[int] = 256, border: FromQuery[int] = qr.QUIET_ZONE
 ) -> bytes:
     """Draw the short URL as a QR code, PNG."""
-    return qr.png(f"{public_url(request)}/{link.link}", size, border)
-
-
-def public_url(request: Request[Any, Any, Any]) -> str:
-    """What short URLs begin with: the setting, or else how the client has reached us."""
-    configured: str = request.app.state.get("public_url", "")
-    return configured or str(request.base_url).rstrip("/")
+    return await asyncio.to_thread(qr.png, client.shown(link).short_url, size, border)
 
 
 ROUTES = (
-    create,
-    create_many,
+    *creation_routes.ROUTES,
     list_links,
     read,
     change,

@@ -1,17 +1,20 @@
 """Statistics of a link: what its days add up to, in the time and detail that is asked for."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 
 import msgspec
 
 from connectors.gateway.links.bodies import at
-from connectors.gateway.problems import bad_field
-from streams.links.views import DayCounts, Link, LinkDay, LinkTotals
+from streams.errors import RuleBroken
+from streams.links.stats import DIMENSIONS, MAX_VALUES
+from streams.links.views import OTHER, DayCounts, Link, LinkDay, LinkTotals
 
-MAX_DAYS = 366
+MAX_DAYS = 3_660
+MAX_DAYS_BY_HOUR = 31
 DEFAULT_DAYS = 30
 
 
@@ -23,17 +26,19 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-class Period(msgspec.Struct):
-    """The clicks of one hour, day or month (UTC).
+class Period(msgspec.Struct, omit_defaults=True):
+    """The clicks of one hour, day or month (UTC); hours have only those of humans.
 
     Attributes:
-        start: of the period.
-        uniques: different human visitors; of each day, so months add days up. None for hours.
+        start: `2026-05-01T13:00:00Z`, `2026-05-01`, or `2026-05`.
+        uniques: different human visitors; a month has the sum of its days'.
     """
 
     start: str
     clicks: int
-    uniques: int | None
+    uniques: int | None = None
+    bots: int | None = None
+    previews: int | None = None
 
 
 class Stats(msgspec.Struct):
@@ -42,8 +47,9 @@ class Stats(msgspec.Struct):
     Attributes:
         clicks: by humans, ever; as are `bots` and `previews`.
         last_accessed: the newest click of a human.
-        uniques: different human visitors per day, added up over the range.
-        by: human clicks within the range, by dimension and value.
+        series: the clicks of the range; what nobody clicked is 0.
+        by: human clicks of the range by dimension and value, most first; a click of which the
+            value is not known is in none.
     """
 
     key: str
@@ -54,36 +60,52 @@ class Stats(msgspec.Struct):
     last_accessed: datetime | None
     since: date
     until: date
-    uniques: int
+    granularity: Granularity
     series: list[Period]
     by: dict[str, dict[str, int]]
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Days from the first to the last, both included."""
+    """Days (UTC) from the first to the last, both included."""
 
     since: date
     until: date
+    granularity: Granularity
 
     @classmethod
-    def of(cls, since: date | None, until: date | None, today: date) -> "Range":
+    def of(
+        cls, since: date | None, until: date | None, granularity: Granularity, today: date
+    ) -> "Range":
         """What is asked for; the last 30 days if nothing is.
 
         Raises:
-            Problem: 400: it ends before it begins, or is longer than a year.
+            RuleBroken: it ends before it begins, or is too long.
         """
         until = until or today
+        if until.year < 1970:
+            raise RuleBroken("until", "must be from 1970 on")
         since = since or until - timedelta(days=DEFAULT_DAYS - 1)
         if since > until:
-            raise bad_field("since", "must not be after until")
-        if (until - since).days >= MAX_DAYS:
-            raise bad_field("since", f"at most {MAX_DAYS} days at once")
-        return cls(since, until)
+            raise RuleBroken("since", "must not be after until")
+        limit = MAX_DAYS_BY_HOUR if granularity is Granularity.HOUR else MAX_DAYS
+        if (until - since).days >= limit:
+            raise RuleBroken("since", f"at most {limit} days at once by {granularity}")
+        return cls(since, until, granularity)
 
-    def days(self) -> Iterator[date]:
+    @property
+    def length(self) -> int:
+        """How many days it has."""
+        return (self.until - self.since).days + 1
+
+    @property
+    def day_before(self) -> str:
+        """The last day before it."""
+        return (self.since - timedelta(days=1)).isoformat()
+
+    def days(self) -> Iterator[str]:
         """Every day of it."""
-        for n in range((self.until - self.since).days + 1):
-            yield self.since + timedelta(days=n)
+        for n in range(self.length):
+            yield (self.since + timedelta(days=n)).isoformat()
 
 
 def stats(
@@ -91,46 +113,70 @@ def stats(
     totals: LinkTotals | None,
     days: Sequence[LinkDay],
     within: Range,
-    granularity: Granularity,
+    dimensions: Sequence[str],
 ) -> Stats:
-    """Add up what is asked for; what nobody clicked is 0."""
-    counted = {day.day: day.counts for day in days}
-    by: dict[str, Counter[str]] = {}
-    for counts in counted.values():
-        for dimension, values in counts.by.items():
-            by.setdefault(dimension, Counter()).update(values)
+    """Add up what is asked for.
+
+    Args:
+        days: on which there were clicks, those of the range and perhaps later ones.
+
+    Raises:
+        RuleBroken: there is no such dimension.
+    """
+    for dimension in dimensions:
+        if dimension not in DIMENSIONS:
+            raise RuleBroken("by", f"{dimension!r} is none of {', '.join(DIMENSIONS)}")
+    totals = totals or LinkTotals(link.link, 0, 0, 0, None)
+    counted = {day.day: day.counts for day in days if day.day <= within.until.isoformat()}
     return Stats(
         key=link.link,
-        clicks=totals.humans if totals else 0,
-        bots=totals.bots if totals else 0,
-        previews=totals.previews if totals else 0,
+        clicks=totals.humans,
+        bots=totals.bots,
+        previews=totals.previews,
         created_at=at(link.created_ms),
-        last_accessed=at(totals.last_ms) if totals and totals.last_ms is not None else None,
+        last_accessed=None if totals.last_ms is None else at(totals.last_ms),
         since=within.since,
         until=within.until,
-        uniques=sum(counts.uniques for counts in counted.values()),
-        series=list(_series(counted, within, granularity)),
-        by={dimension: dict(counter.most_common()) for dimension, counter in by.items()},
+        granularity=within.granularity,
+        series=list(_SERIES[within.granularity](within, counted)),
+        by={dimension: _by(dimension, counted) for dimension in dimensions},
     )
 
 
-def _series(
-    counted: dict[str, DayCounts], within: Range, granularity: Granularity
-) -> Iterator[Period]:
-    none = DayCounts()
-    days = ((day.isoformat(), counted.get(day.isoformat(), none)) for day in within.days())
-    match granularity:
-        case Granularity.DAY:
-            for day, counts in days:
-                yield Period(day, counts.humans, counts.uniques)
-        case Granularity.HOUR:
-            for day, counts in days:
-                for hour, clicks in enumerate(counts.hours):
-                    yield Period(f"{day}T{hour:02}:00:00Z", clicks, None)
-        case Granularity.MONTH:
-            months: dict[str, Period] = {}
-            for day, counts in days:
-                month = months.setdefault(day[:7], Period(day[:7], 0, 0))
-                month.clicks += counts.humans
-                month.uniques = (month.uniques or 0) + counts.uniques
-            yield from months.values()
+def _by(dimension: str, counted: Mapping[str, DayCounts]) -> dict[str, int]:
+    counter: Counter[str] = Counter()
+    for counts in counted.values():
+        counter.update(counts.by.get(dimension, {}))
+    most = dict(counter.most_common(MAX_VALUES))
+    rest = counter.total() - sum(most.values())
+    if rest:
+        most[OTHER] = most.get(OTHER, 0) + rest
+    return most
+
+
+def _by_hour(within: Range, counted: Mapping[str, DayCounts]) -> Iterator[Period]:
+    for day in within.days():
+        for hour, clicks in enumerate(counted.get(day, _NONE).hours):
+            yield Period(f"{day}T{hour:02}:00:00Z", clicks)
+
+
+def _by_day(within: Range, counted: Mapping[str, DayCounts]) -> Iterator[Period]:
+    for day in within.days():
+        counts = counted.get(day, _NONE)
+        yield Period(day, counts.humans, counts.uniques, counts.bots, counts.previews)
+
+
+def _by_month(within: Range, counted: Mapping[str, DayCounts]) -> Iterator[Period]:
+    for month, days in groupby(within.days(), key=lambda day: day[:7]):
+        counts = [counted[day] for day in days if day in counted]
+        yield Period(
+            month,
+            sum(day.humans for day in counts),
+            sum(day.uniques for day in counts),
+            sum(day.bots for day in counts),
+            sum(day.previews for day in counts),
+        )
+
+
+_NONE = DayCounts()
+_SERIES = {Granularity.HOUR: _by_hour, Granularity.DAY: _by_day, Granularity.MONTH: _by_month}

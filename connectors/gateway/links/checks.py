@@ -1,0 +1,121 @@
+"""What clients ask for, checked: what a link may be, and where it leads in the end."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from connectors.gateway.links.bodies import LinkFields, LinkPatch, NewLink
+from connectors.gateway.links.passwords import Passwords
+from connectors.outbound import Outbound
+from schemas.links import LinkChanged
+from streams.links.rules import LinkTerms, check_alias, check_terms, expiry_ms
+from streams.links.urls import UrlRules
+from streams.links.views import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A link that may be made."""
+
+    long_url: str
+    terms: LinkTerms
+    alias: str | None = None
+    audit: bool = False
+    tags: tuple[str, ...] = ()
+    external_id: str | None = None
+
+
+class Checks:
+    """Checks bodies against the rules."""
+
+    def __init__(self, rules: UrlRules, outbound: Outbound, passwords: Passwords) -> None:
+        self._rules = rules
+        self._outbound = outbound
+        self._passwords = passwords
+
+    async def new(self, body: NewLink, now: datetime) -> Wanted:
+        """A link to make; nothing is fetched.
+
+        Raises:
+            RuleBroken: it may not be made.
+        """
+        if body.custom_alias is not None:
+            check_alias(body.custom_alias)
+        return Wanted(
+            long_url=self._rules.target(body.long_url),
+            terms=await self._terms(body, LinkTerms(), now),
+            alias=body.custom_alias,
+            audit=body.audit == "required",
+            tags=() if body.tags is UNSET else _distinct(body.tags),
+            external_id=body.external_id,
+        )
+
+    async def led(self, wanted: Wanted) -> Wanted:
+        """The link, leading to where its target redirects to in the end.
+
+        Raises:
+            RuleBroken: that may not be, or there is no end.
+        """
+        target = await self._outbound.final_target(wanted.long_url, self._rules)
+        return replace(wanted, long_url=target.url)
+
+    async def patched(self, patch: LinkPatch) -> LinkPatch:
+        """A patch whose target, if it has one, is where that redirects to in the end.
+
+        Raises:
+            RuleBroken: that may not be, or there is no end.
+        """
+        if patch.long_url is UNSET:
+            return patch
+        target = await self._outbound.final_target(patch.long_url, self._rules)
+        return msgspec.structs.replace(patch, long_url=target.url)
+
+    async def change(self, link: Link, patch: LinkPatch, now: datetime) -> LinkChanged:
+        """What a patch makes of a link as it is.
+
+        Raises:
+            RuleBroken: a link may not be that.
+        """
+        terms = await self._terms(patch, link.terms, now)
+        return LinkChanged(
+            link=link.link,
+            long_url=link.long_url if patch.long_url is UNSET else patch.long_url,
+            redirect_code=terms.redirect_code,
+            expires_at_ms=terms.expires_at_ms,
+            expired_url=terms.expired_url,
+            max_clicks=terms.max_clicks,
+            password_hash=terms.password_hash,
+            audit=link.audit if patch.audit is UNSET else patch.audit == "required",
+            disabled=link.terms.disabled if patch.disabled is UNSET else patch.disabled,
+            tags=list(link.tags if patch.tags is UNSET else _distinct(patch.tags)),
+            revision=link.revision,
+        )
+
+    async def _terms(self, fields: LinkFields, before: LinkTerms, now: datetime) -> LinkTerms:
+        """The terms with what is given of them."""
+        given: dict[str, Any] = {
+            name: value
+            for name in ("max_clicks", "redirect_code", "expired_url")
+            if (value := getattr(fields, name)) is not UNSET
+        }
+        if given.get("expired_url") is not None:
+            given["expired_url"] = self._rules.target(given["expired_url"], "expired_url")
+        if fields.ttl is not UNSET or fields.expires_at is not UNSET:
+            ttl_s = None if fields.ttl is UNSET else fields.ttl
+            expires_at = None if fields.expires_at is UNSET else fields.expires_at
+            given["expires_at_ms"] = expiry_ms(ttl_s, expires_at, now)
+        if fields.password is not UNSET:
+            given["password_hash"] = fields.password  # hashed when everything else is right
+        terms = msgspec.structs.replace(before, **given)
+        check_terms(terms)
+        if fields.password is UNSET or fields.password is None:
+            return terms
+        hashed = await self._passwords.hash(fields.password)
+        return msgspec.structs.replace(terms, password_hash=hashed)
+
+
+def _distinct(tags: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags))
