@@ -121,6 +121,7 @@ class ClickEncoder:
         self._moment = _moment(0)
         self._serial = secrets.randbits(47)
         self._visitor = lru_cache(maxsize=_CACHED)(self._make_visitor)
+        self._hashed = lru_cache(maxsize=_CACHED)(self._make_hash)
         self._before_id, self._before_time, *_ = self._cut(LinkClicked("", _VISITOR), "")
 
     def link(self, link: Link) -> ClickedLink:
@@ -137,7 +138,8 @@ class ClickEncoder:
         if time_ms != moment.time_ms:
             moment = self._moment = _moment(time_ms)
         address, country = self._place(headers, peer)
-        visitor = self._visitor(method, query, _telling(headers), country)
+        telling = tuple([header for header in headers if header[0] in _TELLING])
+        visitor = self._visitor(method, query, telling, country)
         self._serial += 1
         value = (
             f"{self._before_id}{moment.id}{self._serial:012x}{self._before_time}{moment.text}"
@@ -148,7 +150,8 @@ class ClickEncoder:
     def entry_of_user(self, link: ClickedLink, hit: Hit, user: Subject) -> Entry:
         """A click of somebody who is signed in."""
         address, country = self._place(hit.headers, hit.peer)
-        visitor = self._visitor(hit.method, hit.query, _telling(hit.headers), country)
+        telling = tuple(header for header in hit.headers if header[0] in _TELLING)
+        visitor = self._visitor(hit.method, hit.query, telling, country)
         moment = _moment(hit.time_ms)
         click = LinkClicked(
             link.link,
@@ -178,7 +181,7 @@ class ClickEncoder:
         *_, text = self._cut(click, "")
         return _Visitor(headers.get("user-agent", ""), visit, text)
 
-    def _hashed(self, day: date, address: str, user_agent: str) -> str:
+    def _make_hash(self, day: date, address: str, user_agent: str) -> str:
         try:
             return self._hash(day, address, user_agent)
         except VaultError:  # the click counts even so, if perhaps as another visitor's
@@ -200,10 +203,6 @@ def client_of(headers: Sequence[Header], peer: str, trusted_proxies: Sequence[Ne
     """The address that a request came from, before it came to our proxies."""
     forwarded = ",".join(_values(headers, b"x-forwarded-for"))
     return client_address(peer, forwarded, trusted_proxies)
-
-
-def _telling(headers: Sequence[Header]) -> tuple[Header, ...]:
-    return tuple([header for header in headers if header[0] in _TELLING])
 
 
 def _values(headers: Sequence[Header], wanted: bytes) -> list[str]:
