@@ -23,7 +23,7 @@ from connectors.gateway.problems import RETRY_AFTER_S, Problem
 from schemas.fields import Subject
 from schemas.ids import uuid7
 from schemas.links import LinkRequested, LinkSubmitted
-from streams.errors import NotYetApplied
+from streams.errors import KeysExhausted, NotYetApplied
 from streams.links.views import Link, Submission
 from streams.log import Log, Position
 from streams.sealing import Origin, Sealer
@@ -115,8 +115,7 @@ class Creation:
 
         Raises:
             LogUnavailable: nothing more was made.
-            KeysExhausted: the region has no more keys.
-            Problem: 503: others ask for the same at once.
+            Problem: 503: there are no keys left, or others ask for the same at once.
         """
         deadline_s = asyncio.get_running_loop().time() + self._timeout_s
         outcomes: dict[int, Outcome] = {}
@@ -146,10 +145,16 @@ class Creation:
     async def _claim(self, asked: Iterable[Asked], origin: Origin) -> list[_Claim]:
         """Claim a key for each, in one append."""
         now_ms = int(origin.time.timestamp() * 1000)
-        claimed = [(a, a.wanted.alias or await self._keys.take(), uuid7(now_ms)) for a in asked]
+        claimed = [(a, a.wanted.alias or await self._key(), uuid7(now_ms)) for a in asked]
         entries = [self._sealer.entry(_event(a, key), origin, id) for a, key, id in claimed]
         positions = await asyncio.wrap_future(self._log.append(entries))
         return [_Claim(*c, position) for c, position in zip(claimed, positions, strict=True)]
+
+    async def _key(self) -> str:
+        try:
+            return await self._keys.take()
+        except KeysExhausted as error:
+            raise Problem(503, "there are no keys left here: ask for a custom_alias") from error
 
     async def _outcome(self, claim: _Claim, tenant: str, deadline_s: float) -> Outcome | None:
         """What has become of a claim; None: another one must be made."""
