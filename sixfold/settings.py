@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,8 @@ from sixfold.errors import BadSettings
 
 FILE = Path("sixfold.toml")
 _PREFIX = "SIXFOLD_"
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Section(Frozen, forbid_unknown_fields=True):
@@ -103,9 +105,9 @@ class LinksSection(Section):
     countries: str = ""
     country_header: str = ""
     cached: int = 100_000
-    max_links: int = 10_000_000
-    creations_per_minute: int = 6_000
-    creations_per_minute_from_address: int = 12_000
+    max_links: Count = 10_000_000
+    creations_per_minute: Count = 6_000
+    creations_per_minute_from_address: Count = 12_000
 
 
 class Settings(Section):

@@ -24,6 +24,7 @@ from streams.sealing import Origin, Sealer
 from streams.views import ViewStore
 
 _WINDOW_S = 60.0
+_ROUNDING_S = 1e-6
 _MAX_KNOWN = 100_000
 _ALERT_PAUSE_S = 600.0
 
@@ -43,8 +44,9 @@ class Rate:
         self._over: OrderedDict[Hashable, float] = OrderedDict()
 
     def wait_s(self, who: Hashable, times: int, now_s: float) -> float:
-        """After how many seconds it may be done so many times; 0 or less: now."""
-        return self._after(who, times, now_s) - now_s - _WINDOW_S
+        """After how many seconds it may be done so many times; 0: now."""
+        wait_s = self._after(who, times, now_s) - now_s - _WINDOW_S
+        return wait_s if wait_s > _ROUNDING_S else 0.0
 
     def take(self, who: Hashable, times: int, now_s: float) -> None:
         """Count that it was done."""
@@ -124,7 +126,7 @@ class Quotas:
     def _watch(self, reason: str, client: Client, times: int, origin: Origin) -> None:
         """Count something that is usual up to a rate, and tell of it beyond that."""
         rate, now_s = self._usual[reason], self._clock()
-        if rate.wait_s(_name(client), times, now_s) <= 0:
+        if rate.wait_s(_name(client), times, now_s) == 0:
             rate.take(_name(client), times, now_s)
         elif now_s >= self._alerted.get((reason, _name(client)), 0.0):
             self._alerted[reason, _name(client)] = now_s + _ALERT_PAUSE_S
