@@ -107,6 +107,14 @@ def test_links_of_a_bulk_count_one_by_one(tmp_path):
         assert make(api.acme).status_code == 201
 
 
+def test_new_targets_of_links_count_like_new_links(tmp_path):
+    with api_in(tmp_path, LinkSettings(creations_per_minute=2)) as api:
+        path = f"{URLS}/{make(api.acme).json()['key']}"
+        assert api.acme.patch(path, json={"long_url": "https://example.org/"}).status_code == 200
+        assert api.acme.patch(path, json={"long_url": "https://example.org/"}).status_code == 429
+        assert api.acme.patch(path, json={"tags": ["x"]}).status_code == 200
+
+
 def test_an_address_has_a_limit_whoever_calls_from_it(tmp_path):
     settings = LinkSettings(creations_per_minute_from_address=2)
     with api_in(tmp_path, settings, trusted_proxies=(ip_network("127.0.0.1"),)) as api:

@@ -73,8 +73,9 @@ class LinkApi:
         reference = external_reference(external_id)
         found = await self._deps.store.get(Submission, tenant, (reference,))
         link = await self.find(found.link) if found else None
-        is_it = link is not None and (link.tenant, link.reference) == (tenant, reference)
-        return link if is_it else None
+        if link is None or link.deleted or (link.tenant, link.reference) != (tenant, reference):
+            return None
+        return link
 
     def asked(self, body: NewLink, wanted: Wanted, client: Client, index: int = 0) -> Asked:
         """A link that a client asks for: once, or under what it may ask for it again.

@@ -56,13 +56,13 @@ async def create(
     try:
         wanted = await links.checks.led(await links.checks.new(data, origin.time))
     except RuleBroken as broken:
-        _note(broken, client, origin, links)
+        note(broken, client, origin, links)
         raise
     (outcome,) = await links.creation.create([links.asked(data, wanted, client)], origin)
     if isinstance(outcome, Refused):
         error = _error(outcome)
         raise Problem(outcome.status, f"{error.field}: {error.message}", errors=[error])
-    headers = at(outcome.position)
+    headers = located(outcome.position)
     if isinstance(outcome, Undecided):
         return Response(Accepted(str(outcome.position)), status_code=202, headers=headers)
     made = _shown(outcome, data, client)
@@ -108,7 +108,7 @@ async def create_many(
     return BulkLinks(made, errors)
 
 
-def at(position: Position) -> dict[str, str]:
+def located(position: Position) -> dict[str, str]:
     """The header that says what a read must not be older than."""
     return {"Sixfold-Position": str(position)}
 
@@ -129,12 +129,12 @@ async def _checked(
             asked[index] = one
             aliases |= {alias} - {None}
         except RuleBroken as broken:
-            _note(broken, client, origin, links)
+            note(broken, client, origin, links)
             errors.append(FieldError(broken.field, broken.reason, index))
     return asked, errors
 
 
-def _note(broken: RuleBroken, client: Client, origin: Origin, links: LinkApi) -> None:
+def note(broken: RuleBroken, client: Client, origin: Origin, links: LinkApi) -> None:
     """Watch who is refused targets: they may be looking for a way to harm others."""
     if broken.field == "long_url":
         links.quotas.refused(client, origin)

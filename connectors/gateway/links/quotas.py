@@ -89,17 +89,17 @@ class Quotas:
         Raises:
             Problem: 429: too many a minute, or more than the tenant may have.
         """
-        now_s = self._clock()
-        self._check_rates(client, links, now_s)
+        self.pace(client, links)
         await self._check_quota(origin.tenant, links)
         self._watch("links", client, links, origin)
 
-    def refused(self, client: Client, origin: Origin) -> None:
-        """Count a target that somebody was refused."""
-        self._watch("refusals", client, 1, origin)
+    def pace(self, client: Client, links: int) -> None:
+        """Let somebody have so many targets looked at.
 
-    def _check_rates(self, client: Client, links: int, now_s: float) -> None:
-        address = client_block(client.address)
+        Raises:
+            Problem: 429: too many a minute.
+        """
+        now_s, address = self._clock(), client_block(client.address)
         waits = (
             (self._callers, self._callers.wait_s(_name(client), links, now_s)),
             (self._addresses, self._addresses.wait_s(address, links, now_s)),
@@ -109,6 +109,10 @@ class Quotas:
                 raise _too_many(rate, links, wait_s)
         self._callers.take(_name(client), links, now_s)
         self._addresses.take(address, links, now_s)
+
+    def refused(self, client: Client, origin: Origin) -> None:
+        """Count a target that somebody was refused."""
+        self._watch("refusals", client, 1, origin)
 
     async def _check_quota(self, tenant: str, links: int) -> None:
         counts = [

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from litestar import Response, delete, get, patch
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import UNSET
 
 from connectors.gateway import qr
 from connectors.gateway.given import Caller, Log, Paging, Views
@@ -13,10 +14,11 @@ from connectors.gateway.links import creation_routes
 from connectors.gateway.links.api import own
 from connectors.gateway.links.bodies import LinkPatch, ShownLink, ShownLinks
 from connectors.gateway.links.creation import Undecided
-from connectors.gateway.links.creation_routes import CLIENT, From, Links, at
+from connectors.gateway.links.creation_routes import CLIENT, From, Links, located, note
 from connectors.gateway.links.lists import Listed, links_of, rows_of
 from connectors.gateway.links.stats import Granularity, Range, Stats, stats
 from connectors.gateway.log import Accepted
+from streams.errors import RuleBroken
 from streams.links.stats import DIMENSIONS
 from streams.links.views import Link, LinkDay, LinkTotals
 from streams.views import Page
@@ -91,8 +93,14 @@ async def change(
     200 when it is changed, and within a second every gateway follows; 202 with a position if that
     takes longer than 5 s.
     """
-    outcome = await links.changes.change(link, data, log.origin)
-    headers = at(outcome.position)
+    if data.long_url is not UNSET:  # to be looked at, like that of a new link
+        links.quotas.pace(client, 1)
+    try:
+        outcome = await links.changes.change(link, data, log.origin)
+    except RuleBroken as broken:
+        note(broken, client, log.origin, links)
+        raise
+    headers = located(outcome.position)
     if isinstance(outcome, Undecided):
         return Response(Accepted(str(outcome.position)), status_code=202, headers=headers)
     return Response(client.shown(outcome.link), headers=headers)
@@ -106,7 +114,7 @@ async def remove(link: OwnLink, log: Log, links: Links) -> Response[None]:
     """
     outcome = await links.changes.delete(link, log.origin)
     status_code = 202 if isinstance(outcome, Undecided) else 204
-    return Response(None, status_code=status_code, headers=at(outcome.position))
+    return Response(None, status_code=status_code, headers=located(outcome.position))
 
 
 @get("/api/v1/urls/{key:str}/stats", scope="links:read", dependencies=_COUNTED, tags=["links"])
