@@ -17,7 +17,7 @@ import schemas.privacy
 from benchmarks.counting import HITS, Count, HitCounted
 from benchmarks.figures import percentile, seconds
 from connectors.log.sqlite import SqliteLog
-from connectors.store.sqlite import SqliteCommitter, SqliteViews
+from connectors.store.sqlite import SqliteCommitter, SqliteViews, applied_offset
 from connectors.transport.sqlite import BATCH_RECORDS
 from connectors.vault.master import EphemeralMasterKey
 from connectors.vault.sqlite import SqliteVault
@@ -117,14 +117,7 @@ async def _fold(log: SqliteLog, sealer: Sealer, fold: Fold, directory: Path) -> 
 
 
 def _applied(log: SqliteLog, agent: Agent) -> int:
-    row = (
-        log.reader()
-        .execute(
-            "SELECT next FROM applied WHERE fold = ? AND topic = ?", (agent.fold.name, HITS.name)
-        )
-        .fetchone()
-    )
-    return int(row[0]) if row else 0
+    return applied_offset(log, agent.fold.name, HITS.name, 0)
 
 
 async def _paced(log: SqliteLog, sealer: Sealer, directory: Path) -> list[float]:

@@ -43,36 +43,33 @@ CREATE TABLE segment (
     time_ms INTEGER NOT NULL,          -- when its newest record was appended
     body BLOB NOT NULL                 -- connectors/log/segment.py
 );
-CREATE TABLE generation (
+CREATE TABLE generation (               -- connectors/store/generations.py
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     fold TEXT NOT NULL,
-    generation INTEGER NOT NULL,
     version INTEGER NOT NULL,
     active INTEGER NOT NULL,           -- 1: the one that readers see
-    PRIMARY KEY (fold, generation)
+    requested INTEGER NOT NULL         -- requests on the control topic before it were obeyed
+);
+CREATE INDEX generation_fold ON generation (fold);
+CREATE TABLE view (                    -- each has a table of its own; so has each state
+    generation INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (generation, name)
 ) WITHOUT ROWID;
 CREATE TABLE applied (
-    fold TEXT NOT NULL,
     generation INTEGER NOT NULL,
     topic TEXT NOT NULL,
     partition INTEGER NOT NULL,
     next INTEGER NOT NULL,             -- the offset of the first record that is not applied
-    PRIMARY KEY (fold, generation, topic, partition)
-) WITHOUT ROWID;
-CREATE TABLE state (
-    fold TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    partition INTEGER NOT NULL,
-    name TEXT NOT NULL,                -- the table's name within the fold's State
-    key BLOB NOT NULL,                 -- msgpack of (tenant, key)
-    value BLOB NOT NULL,
-    PRIMARY KEY (fold, generation, partition, name, key)
+    PRIMARY KEY (generation, topic, partition)
 ) WITHOUT ROWID;
 CREATE TABLE seen (
     topic TEXT NOT NULL,
-    fold TEXT NOT NULL,
+    generation INTEGER NOT NULL,
     id TEXT NOT NULL,
     time_ms INTEGER NOT NULL,
-    PRIMARY KEY (topic, fold, id)
+    PRIMARY KEY (topic, generation, id)
 ) WITHOUT ROWID;
 """
 

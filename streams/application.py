@@ -11,13 +11,14 @@ import structlog
 
 from schemas.catalog import Catalog
 from streams.agent import Agent
-from streams.decode import decode
+from streams.control import Control
+from streams.decode import Decoded, decode
 from streams.log import Log
 
 log = structlog.get_logger()
 
 # Batches, not records: a few are enough to keep an agent busy.
-_BUFFERED_BATCHES = 8
+_BUFFERED_BATCHES = 4
 
 
 class Application(faust.App):
@@ -44,9 +45,12 @@ class Application(faust.App):
         )
         self.event_log = log
         self._running = list(agents)
+        self._catalog = catalog
         self._schema = _BatchSchema(catalog)
+        self._control = Control(log, catalog, agents)
         self._failed = asyncio.Event()
         self._commits: list[asyncio.Task[None]] = []
+        self._obeying: asyncio.Task[None] | None = None
         for agent in agents:
             self._bind(agent)
             if agent.fold.tick is not None:
@@ -54,21 +58,27 @@ class Application(faust.App):
 
     def position(self, topic: str, partition: int) -> int:
         """Where to read a partition from: no agent has folded what comes then."""
-        start, _ = self.event_log.bounds(topic, partition)
+        start, end = self.event_log.bounds(topic, partition)
         positions = [
             agent.position(topic, partition)
             for agent in self._running
-            if topic in agent.fold.topics
+            if topic in agent.fold.topics and agent.runners
         ]
-        return max(start, min(positions, default=0))
+        return max(start, min(positions, default=end))
 
     async def on_start(self) -> None:
         """Start the commits, then Faust."""
-        self._commits = [asyncio.create_task(self._commit(agent)) for agent in self._running]
+        self._commits = [
+            asyncio.create_task(self._until_crash(agent.commit_forever()))
+            for agent in self._running
+        ]
+        self._obeying = asyncio.create_task(self._until_crash(self._control.run()))
         await super().on_start()
 
     async def on_stop(self) -> None:
         """Stop Faust, then commit what is left."""
+        if self._obeying is not None:
+            self._obeying.cancel()
         await super().on_stop()
         for agent in self._running:
             agent.stop()
@@ -84,11 +94,11 @@ class Application(faust.App):
         await self._failed.wait()
         return self.crash_reason or RuntimeError("the application crashed without a reason")
 
-    async def _commit(self, agent: Agent) -> None:
+    async def _until_crash(self, work: Awaitable[None]) -> None:
         try:
-            await agent.commit_forever()
+            await work
         except Exception as error:
-            log.exception("commit failed for good", fold=agent.fold.name)
+            log.exception("agents cannot go on")
             await self.crash(error)
 
     def _bind(self, agent: Agent) -> None:
@@ -98,13 +108,22 @@ class Application(faust.App):
         async def run(stream: Any) -> None:
             async for decoded in stream:
                 try:
-                    await agent.process(decoded)
+                    await self._feed(agent, decoded)
                 except Exception as error:
                     log.exception("agent failed", fold=agent.fold.name)
                     await self.crash(error)
                     raise
 
         self.agent(topic, name=agent.fold.name)(run)
+
+    async def _feed(self, agent: Agent, decoded: Decoded) -> None:
+        """Give an agent a batch, and what it lacks before it."""
+        topic, partition = decoded.topic, decoded.partition
+        if not agent.runners:  # being built; it catches up then
+            return
+        if agent.position(topic, partition) < decoded.start:
+            await agent.catch_up(self.event_log, self._catalog, topic, partition)
+        await agent.process(decoded)
 
 
 def _ticking(agent: Agent, log: Log) -> Callable[[], Awaitable[None]]:

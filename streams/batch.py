@@ -13,8 +13,9 @@ D = TypeVar("D", bound=Data)
 class Batch(Generic[D]):
     """Some events of one partition, in the log's order.
 
-    Iterating sets the current record, which `state` and `out` take the tenant, the cause and the
-    ordinal from. A batch may be folded again after a failure, whole or in parts.
+    Iterating sets the current record, which `state` and `out` take the tenant and the cause from;
+    outside the loop there is none. Where the log is cut into batches is chance, and a batch may be
+    folded again after a failure, whole or in parts: what comes of an event must not depend on it.
     """
 
     def __init__(self, cursor: Cursor) -> None:
@@ -27,5 +28,7 @@ class Batch(Generic[D]):
         cursor = self._cursor
         events = cast(Sequence[Event[D]], cursor.events)
         for cursor.index, event in enumerate(events):
-            cursor.tenant = event.tenant
+            if event.tenant != cursor.tenant:
+                cursor.enter(event.tenant)
             yield event
+        cursor.enter(None)

@@ -4,18 +4,16 @@ A commit is the only way in which a fold has any effect. If it fails, nothing of
 and the same commit may be tried again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from streams.effects import RowChange, Rows
+from streams.effects import Rows
 from streams.fold import Fold
 from streams.log import Entry
 from streams.state import Change
 from streams.views import View
-
-__all__ = ["Commit", "Committer", "Generation", "Recovered", "RowChange", "Seen"]
 
 
 class Generation(NamedTuple):
@@ -23,6 +21,22 @@ class Generation(NamedTuple):
 
     fold: str
     number: int
+
+
+class Prepared(NamedTuple):
+    """What there is of a fold.
+
+    Attributes:
+        active: the generation that readers see.
+        is_current: whether this version of the fold has made it, and so may go on with it.
+        building: a generation that is to take its place once it has been built.
+        requested: the offset behind the newest request on the control topic that was obeyed.
+    """
+
+    active: Generation
+    is_current: bool
+    building: Generation | None
+    requested: int
 
 
 class Seen(NamedTuple):
@@ -40,7 +54,7 @@ class Commit:
     Attributes:
         offsets: per topic, the offset of the first record that is not applied yet.
         state: changed rows of state.
-        rows: changed view rows, by view.
+        rows: changed view rows, by view, as they are once `offsets` is applied.
         entries: events to append: emitted ones and dead letters.
         seen: ids to remember.
     """
@@ -69,17 +83,29 @@ class Recovered(NamedTuple):
 class Committer(Protocol):
     """Makes commits durable. The two implementations are pairs: SQLite, Kafka with Cassandra."""
 
-    def prepare(self, fold: Fold) -> Generation:
-        """Make a place for a fold's views and state; the generation to fold into.
+    def prepare(self, fold: Fold) -> Prepared:
+        """Make a place for a fold's views and state.
 
-        It is the active one, or a new one that is to be built if the fold's version is newer.
+        If the active generation was made by an older version of the fold, there is one to build.
+
+        Raises:
+            FoldError: a newer version of the fold has run on this data, or the fold has other views
+                than the same version of it had.
         """
+
+    def begin(self, fold: Fold, requested: int) -> Generation:
+        """A new generation to build beside the active one; see `Prepared` for the arguments."""
+
+    def applied(self, generation: Generation) -> Mapping[tuple[str, int], int]:
+        """Per topic and partition, the offset of the first record that is not applied yet."""
 
     def recover(self, generation: Generation, partition: int) -> Recovered:
         """What to begin with."""
 
-    def known(self, generation: Generation, topic: str, ids: Sequence[str]) -> set[str]:
-        """Which of these event ids have been applied already."""
+    def known(
+        self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
+    ) -> set[str]:
+        """Which of these event ids have been applied already, after a time."""
 
     def commit(self, commits: Sequence[Commit]) -> "Future[object]":
         """Make all of these durable, or none.
@@ -89,4 +115,4 @@ class Committer(Protocol):
         """
 
     def activate(self, generation: Generation) -> "Future[object]":
-        """Let readers see this generation from now on, and drop older ones."""
+        """Let readers see this generation from now on, and drop all others of its fold."""

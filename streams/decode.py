@@ -1,19 +1,27 @@
 """From records to events: batch by batch, record by record only to find what is malformed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from schemas.catalog import Catalog, TopicDecoder
 from schemas.envelope import Event
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, UnknownEventType
 from streams.log import Records
 
 
-class Malformed(NamedTuple):
-    """A record that is no event of its topic."""
+class Rejected(NamedTuple):
+    """A record that cannot be applied.
+
+    Attributes:
+        time: of the event, or when the record was appended if it is no event.
+        reason: without any value of the record.
+    """
 
     offset: int
+    time: datetime
     reason: str
 
 
@@ -25,6 +33,7 @@ class Decoded:
         offsets: of the events; ascending.
         malformed: the records that are no events.
         start, next_offset: the stretch of the partition that this covers.
+        last_ms: when the last record was appended.
     """
 
     topic: str
@@ -33,7 +42,7 @@ class Decoded:
     next_offset: int
     offsets: Sequence[int]
     events: Sequence[Event[Any]]
-    malformed: Sequence[Malformed]
+    malformed: Sequence[Rejected]
     last_ms: int
 
 
@@ -41,7 +50,7 @@ def decode(catalog: Catalog, records: Records) -> Decoded:
     """Decode a batch; malformed records are set apart."""
     decoder = catalog.decoder(records.topic)
     offsets: Sequence[int] = records.offsets
-    malformed: list[Malformed] = []
+    malformed: list[Rejected] = []
     try:
         events = decoder.many(records.values)
     except SchemaError:
@@ -60,14 +69,24 @@ def decode(catalog: Catalog, records: Records) -> Decoded:
 
 def _one_by_one(
     decoder: TopicDecoder, records: Records
-) -> tuple[list[int], list[Event[Any]], list[Malformed]]:
+) -> tuple[list[int], list[Event[Any]], list[Rejected]]:
     offsets: list[int] = []
     events: list[Event[Any]] = []
-    malformed: list[Malformed] = []
-    for offset, value in zip(records.offsets, records.values, strict=True):
+    malformed: list[Rejected] = []
+    for i, value in enumerate(records.values):
         try:
             events.append(decoder.one(value))
-            offsets.append(offset)
+            offsets.append(records.offsets[i])
         except SchemaError as error:
-            malformed.append(Malformed(offset, f"{type(error).__name__}: {error}"))
+            time = datetime.fromtimestamp(records.times_ms[i] / 1000, UTC)
+            malformed.append(Rejected(records.offsets[i], time, _reason(error)))
     return offsets, events, malformed
+
+
+def _reason(error: SchemaError) -> str:
+    """An error without values of the record, which it quotes; the name of a type is none."""
+    quoted = "'[a-z0-9_.]{1,100}'" if isinstance(error, UnknownEventType) else None
+    said = re.sub(
+        "'.*'", lambda m: m[0] if quoted and re.fullmatch(quoted, m[0]) else "…", str(error)
+    )
+    return f"{type(error).__name__}: {said}"

@@ -1,17 +1,19 @@
 """Which events a fold has seen before.
 
-An event that another fold derived carries its cause: per emitting fold and upstream partition
+An event that another fold derived carries its cause: per deriving fold and upstream partition
 causes only grow, so the highest one seen says it all. A client's event has only its id, which is
-remembered for 7 days on topics that declare `deduplicated`.
+remembered for 7 days on topics that declare `deduplicated`. A record that was rejected is awaited:
+its copy that is requeued is new once, whatever else was requeued before it.
 """
 
 from collections.abc import Callable, Sequence
+from operator import lt
 from typing import Any
 
 from schemas.envelope import Event
 from streams.commit import Seen
-from streams.cursor import NO_TENANT, Cursor
-from streams.state import Table
+from streams.cursor import Cursor
+from streams.state import Change, Table
 
 # Where something derived an event from: who derived it, and from which partition.
 Upstream = tuple[str, str]
@@ -19,10 +21,14 @@ Upstream = tuple[str, str]
 # (offset, ordinal) of the newest event that was derived there.
 Reached = tuple[int, int]
 
-# A requeued record is for the fold that rejected it alone; others have applied it.
+# The source of a requeued record: it is for the fold that rejected it alone, others have applied it.
 REQUEUED_FOR = "requeue/"
 
-Known = Callable[[str, Sequence[str]], set[str]]
+KEPT_MS = 7 * 86_400_000
+
+Known = Callable[[str, Sequence[str], int], set[str]]
+
+_NOTHING: Reached = (-1, -1)
 
 
 class Duplicates:
@@ -33,15 +39,19 @@ class Duplicates:
 
         Args:
             fold: its name.
-            known: which of some ids of a topic have been applied and are durable.
+            known: which of some ids of a topic were applied after a time, and are durable.
             deduplicated: the topics whose ids are remembered.
         """
         cursor = Cursor(partition=0)
-        cursor.tenant = NO_TENANT
-        self.reached: Table[Upstream, Reached] = Table(
-            "upstream", tuple[str, str], tuple[int, int], cursor
+        self._reached: Table[Upstream, Reached] = Table(
+            "~reached", tuple[str, str], tuple[int, int], cursor
         )
-        self._fold = fold
+        self._awaited: Table[str, bool] = Table("~awaited", str, bool, cursor)
+        # By name; no fold can have a table of such a name.
+        self.tables: dict[str, Table[Any, Any]] = {
+            table.name: table for table in (self._reached, self._awaited)
+        }
+        self._requeued = REQUEUED_FOR + fold
         self._known = known
         self._deduplicated = deduplicated
         self._new: dict[tuple[str, str], int] = {}
@@ -53,59 +63,95 @@ class Duplicates:
         Raises:
             LogUnavailable: the ids could not be looked up; nothing has changed.
         """
-        known = self._known_ids(topic, events)
+        known = self._known_ids(topic, events, now_ms)
+        if self._follows_on(events):
+            return [True] * len(events)
         fresh = self._advanced(events)
         if topic in self._deduplicated:
             self._remember(topic, events, fresh, known, now_ms)
         return fresh
 
-    def take(self) -> list[Seen]:
-        """The ids to remember that came since the last call."""
+    def reject(self, position: str) -> None:
+        """A record could not be applied: a copy of it may be requeued, once."""
+        self._awaited[position] = True
+
+    def take(self) -> tuple[list[Change], list[Seen]]:
+        """What has changed since the last call: rows of state, and ids to remember."""
+        changes = []
+        for table in self.tables.values():
+            table.accept()
+            changes += table.take()
         taken, self._new = self._new, {}
         self._in_flight |= taken
-        return [Seen(topic, id, time_ms) for (topic, id), time_ms in taken.items()]
+        return changes, [Seen(topic, id, time_ms) for (topic, id), time_ms in taken.items()]
 
     def settle(self) -> None:
         """What was taken is durable: from now on `known` knows it."""
         self._in_flight = {}
 
-    def _advanced(self, events: Sequence[Event[Any]]) -> list[bool]:
-        """Whether each event's cause is beyond what its deriver had reached.
+    def _follows_on(self, events: Sequence[Event[Any]]) -> bool:
+        """Whether all events were derived at one place, one cause after the other; if so, all count.
 
-        Neighbours mostly have the same source and upstream partition, so those are not looked up
-        anew for each.
+        Causes of one length that ascend as text between two of the same partition are all of that
+        partition, and ascend as numbers. Most batches are like this, and it is quick to see.
         """
+        causes = [event.cause for event in events]
+        if not causes or None in causes:
+            return False
+        first, last = str(causes[0]), str(causes[-1])
+        prefix, _, offset = last.rpartition("/")
+        source = events[0].source
+        if (
+            not first.startswith(prefix + "/")
+            or source.startswith(REQUEUED_FOR)
+            or not all(map(lt, causes, causes[1:]))  # type: ignore[arg-type]
+            or len(set(map(len, causes))) > 1  # type: ignore[arg-type]
+            or len({event.source for event in events}) > 1
+        ):
+            return False
+        begins = _place(first[len(prefix) + 1 :], events[0].ordinal)
+        ends = _place(offset, events[-1].ordinal)
+        if (
+            begins is None
+            or ends is None
+            or begins <= self._reached.get((source, prefix), _NOTHING)
+        ):
+            return False
+        self._reached[source, prefix] = ends
+        return True
+
+    def _advanced(self, events: Sequence[Event[Any]]) -> list[bool]:
+        """Whether each event is beyond what its deriver had reached."""
+        reached: dict[Upstream, Reached] = {}
         fresh = []
-        source, prefix, (offset, ordinal), is_ours = "", "", _NOTHING, True
         for event in events:
-            cause = event.cause
-            if cause is None:
+            if event.cause is None:
                 fresh.append(True)
                 continue
-            if event.source != source or not cause.startswith(prefix):
-                self._reach(source, prefix, (offset, ordinal))
-                source, prefix = event.source, cause[: cause.rfind("/") + 1]
-                offset, ordinal = self.reached.get((source, prefix)) or _NOTHING
-                is_ours = self._is_addressed(source)
-            at = int(cause[len(prefix) :])
-            is_new = at > offset or (at == offset and event.ordinal > ordinal)
+            if event.source.startswith(REQUEUED_FOR):
+                awaited = event.source == self._requeued and self._awaited.pop(event.cause, False)
+                fresh.append(awaited)
+                continue
+            prefix, _, offset = event.cause.rpartition("/")
+            place = _place(offset, event.ordinal)
+            upstream = (event.source, prefix)
+            if place is None:  # a cause that is no position says nothing
+                fresh.append(True)
+                continue
+            last = reached.get(upstream) or self._reached.get(upstream) or _NOTHING
+            is_new = place > last
             if is_new:
-                offset, ordinal = at, event.ordinal
-            fresh.append(is_new and is_ours)
-        self._reach(source, prefix, (offset, ordinal))
-        self.reached.accept()
+                reached[upstream] = place
+            fresh.append(is_new)
+        for upstream, place in reached.items():
+            self._reached[upstream] = place
         return fresh
 
-    def _reach(self, source: str, prefix: str, reached: Reached) -> None:
-        if source:
-            self.reached[source, prefix] = reached
-
-    def _is_addressed(self, source: str) -> bool:
-        return not source.startswith(REQUEUED_FOR) or source == REQUEUED_FOR + self._fold
-
-    def _known_ids(self, topic: str, events: Sequence[Event[Any]]) -> set[str]:
+    def _known_ids(self, topic: str, events: Sequence[Event[Any]], now_ms: int) -> set[str]:
+        if topic not in self._deduplicated:
+            return set()
         ids = [event.id for event in events if event.cause is None]
-        return self._known(topic, ids) if ids and topic in self._deduplicated else set()
+        return self._known(topic, ids, now_ms - KEPT_MS) if ids else set()
 
     def _remember(
         self,
@@ -126,4 +172,8 @@ class Duplicates:
                 self._new[place] = now_ms
 
 
-_NOTHING: Reached = (-1, -1)
+def _place(offset: str, ordinal: int) -> Reached | None:
+    """An offset and an ordinal; None if they are none: they have 40 and 32 bits at most."""
+    if not offset.isdecimal() or len(offset) > 13 or not 0 <= ordinal < 1 << 32:
+        return None
+    return int(offset), ordinal

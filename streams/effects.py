@@ -1,18 +1,19 @@
 """Effects: what a fold wants to happen. Nothing does before the commit."""
 
-from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas.event import Data
-from streams.cursor import NO_TENANT, Cursor
+from schemas.fields import field_types, mentions_type
+from streams.cursor import NO_TENANT, NOWHERE, Cursor
 from streams.errors import FoldError
 from streams.views import Key, View, shape_of
 
-# A view row to write, or to delete if it is None, and the offset of the record that brought it
-# about: of two changes the one with the higher offset is the newer.
-RowChange = tuple[View | None, int]
+_encode = msgspec.msgpack.Encoder().encode
+_MIN, _MAX = -(1 << 63), (1 << 63) - 1
 
 
 class Emitted(NamedTuple):
@@ -26,18 +27,24 @@ class Emitted(NamedTuple):
     traceparent: str | None
 
 
-# The rows of one view that change, by tenant and key: a later change replaces an earlier one.
-Rows = dict[tuple[str, Key], RowChange]
+# The rows of one view that change, by tenant and key: a new row, or None for one that goes.
+Rows = dict[tuple[str, Key], View | None]
 
 
 class Effects:
-    """The view rows and events that one batch brings about."""
+    """The view rows and events that batches bring about."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
-        self._targets: dict[type[View], _Target] = {}
+        self._targets: dict[type[View], _Target] = NOWHERE
+        self._of_tenant: dict[str, dict[type[View], _Target]] = {}
+        self._kept: dict[tuple[type[View], str], dict[Any, View | None]] = {}
         self.emitted: list[Emitted] = []
-        self._emitted_at = (-1, -1)
+        cursor.attach(self)
+
+    def enter(self, tenant: str | None) -> None:
+        """Mean this tenant's rows from now on."""
+        self._targets = NOWHERE if tenant is None else self._of_tenant.setdefault(tenant, {})
 
     @property
     def partition(self) -> int:
@@ -47,68 +54,104 @@ class Effects:
     def put(self, row: View) -> None:
         """Write a view row, instead of the one with its key."""
         view = type(row)
-        target = self._targets.get(view) or self._target(view)
-        cursor = self._cursor
-        change = (row, cursor.offsets[cursor.index])
-        target.rows[NO_TENANT if target.is_global else cursor.tenant, target.key(row)] = change
+        target = self._targets.get(view)
+        if target is None:
+            target = self._target(view)
+        target.rows[target.key(row)] = row
 
     def delete(self, view: type[View], *key: Any) -> None:
         """Delete the view row with this whole key, if there is one."""
-        if len(key) != len(shape_of(view).key):
-            raise FoldError(
-                f"{view.__name__} has the key {shape_of(view).key}, not {len(key)} values"
-            )
-        target = self._targets.get(view) or self._target(view)
-        tenant = NO_TENANT if target.is_global else self._cursor.tenant
-        target.rows[tenant, key] = (None, self._cursor.offset)
+        names = shape_of(view).key
+        if len(key) != len(names):
+            raise FoldError(f"{view.__name__} has the key {names}, not {len(key)} values")
+        target = self._targets.get(view)
+        if target is None:
+            target = self._target(view)
+        target.rows[key if len(key) > 1 else key[0]] = None
 
     def emit(self, data: Data) -> None:
         """Append an event that the current record brought about, at the time of that record."""
         cursor = self._cursor
-        event, offset = cursor.event, cursor.offset
-        at, last = self._emitted_at
-        ordinal = last + 1 if at == offset else 0
-        self._emitted_at = (offset, ordinal)
-        cause = f"{cursor.topic}/{cursor.partition}/{offset}"
+        event = cursor.event
+        cause = f"{cursor.topic}/{cursor.partition}/{cursor.offset}"
+        last = self.emitted[-1] if self.emitted else None
+        ordinal = last.ordinal + 1 if last is not None and last.cause == cause else 0
         self.emitted.append(
             Emitted(data, event.tenant, event.time, cause, ordinal, event.traceparent)
         )
 
-    @property
-    def rows(self) -> dict[type[View], Rows]:
-        """The changed rows, by view."""
-        return {view: target.rows for view, target in self._targets.items()}
+    def rollback(self) -> None:
+        """Forget what was brought about since the last `accept`."""
+        self._of_tenant = {}
+        self.emitted = []
 
-    def merge(self, later: "Effects") -> None:
-        """Add what a later part of the same batch brings about."""
-        for view, rows in later.rows.items():
-            (self._targets.get(view) or self._target(view)).rows.update(rows)
-        self.emitted += later.emitted
+    def check(self) -> None:
+        """See that rows can be stored, while they can still be forgotten.
+
+        Raises:
+            OverflowError, TypeError: one cannot.
+        """
+        for targets in self._of_tenant.values():
+            for target in targets.values():
+                target.check()
+
+    def accept(self) -> None:
+        """Keep what was brought about."""
+        for targets in self._of_tenant.values():
+            for view, target in targets.items():
+                self._kept.setdefault((view, target.tenant), {}).update(target.rows)
+        self.rollback()
+
+    def take(self) -> dict[type[View], Rows]:
+        """The rows that have changed since the last call."""
+        taken: dict[type[View], Rows] = {}
+        for (view, tenant), rows in self._kept.items():
+            if len(shape_of(view).key) > 1:
+                changed = {(tenant, key): row for key, row in rows.items()}
+            else:
+                changed = {(tenant, (key,)): row for key, row in rows.items()}
+            taken.setdefault(view, {}).update(changed)
+        self._kept = {}
+        return taken
 
     def _target(self, view: type[View]) -> "_Target":
-        target = self._targets[view] = _Target(view)
+        """Where the current tenant's rows of a view are collected; global ones are nobody's."""
+        if view.GLOBAL:
+            shared = self._of_tenant.setdefault(NO_TENANT, {})
+            target = shared.setdefault(view, _Target(view, NO_TENANT))
+        else:
+            target = _Target(view, self._cursor.tenant or NO_TENANT)
+        self._targets[view] = target
         return target
 
 
 class _Target:
-    """Where changed rows of one view are collected."""
+    """Where changed rows of one view and tenant are collected, by the values of their keys."""
 
-    __slots__ = ("is_global", "key", "rows")
+    __slots__ = ("_integers", "key", "rows", "tenant")
 
-    def __init__(self, view: type[View]) -> None:
-        names = shape_of(view).key
-        get = attrgetter(*names)
-        self.key: Callable[[View], Key] = get if len(names) > 1 else lambda row: (get(row),)
-        self.is_global = view.GLOBAL
-        self.rows: Rows = {}
+    def __init__(self, view: type[View], tenant: str) -> None:
+        names, types = shape_of(view).key, field_types(view)
+        self.tenant = tenant
+        self.key = attrgetter(*names)
+        self.rows: dict[Any, View | None] = {}
+        self._integers = [i for i, name in enumerate(names) if mentions_type(types[name], int)]
+
+    def check(self) -> None:
+        _encode(list(self.rows.values()))
+        if self._integers:
+            for key in self.rows:
+                whole = key if isinstance(key, tuple) else (key,)
+                if not all(_MIN <= whole[i] <= _MAX for i in self._integers):
+                    raise OverflowError("an integer in a key has more than 64 bits")
 
 
 class DueEvent(NamedTuple):
     """An event that a tick finds due.
 
     Attributes:
-        at: when it fell due; with fold, tenant and key it makes the event's id, so that the same
-            event found twice has the same id.
+        at: when it fell due; with fold, type, tenant and key it makes the event's id, so that the
+            same event found twice has the same id.
     """
 
     data: Data

@@ -29,8 +29,20 @@ class FoldError(StreamError):
     """A fold is declared wrongly, or did what a fold may not do."""
 
 
+class RebuildRefused(StreamError):
+    """A fold cannot be rebuilt: the log no longer has all that it would need."""
+
+
+class RequeueRefused(StreamError):
+    """A dead letter cannot be requeued."""
+
+
 class VaultError(StreamError):
     """The vault could not do what was asked."""
+
+
+class VaultUnavailable(VaultError):
+    """The vault failed; what was asked of it may be asked again."""
 
 
 class Erased(VaultError):

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from schemas.event import Data, event_type_of
+from schemas.event import Data, EventType, event_type_of
 from streams.batch import Batch
 from streams.errors import FoldError
-from streams.state import Tables
+from streams.state import Tables, declared
+from streams.subjects import finder
 from streams.views import View
 
 DEFAULT_TICK_S = 1.0
@@ -50,6 +51,12 @@ class Fold:
     tick: Callable[[Any, Any, Any], None] | None
     tick_s: float
     opens: bool
+
+    @property
+    def keeps_subjects(self) -> bool:
+        """Whether its state or views can name subjects."""
+        kept = [*self.views, *(part for _, _, *types in declared(self.state) for part in types)]
+        return any(map(finder, kept))
 
     @classmethod
     def of(cls, module: ModuleType) -> "Fold":
@@ -99,12 +106,18 @@ def _is_view(member: object) -> bool:
     return inspect.isclass(member) and issubclass(member, View) and member is not View
 
 
+def names_subject(type_: EventType) -> bool:
+    """Whether events of a type can name a subject."""
+    return bool(type_.subject or type_.mentions)
+
+
 def _check(fold: Fold, types: list[type[Data]]) -> None:
     described = [event_type_of(type_) for type_ in types]
     counts = {type_.topic.partitions for type_ in described}
     if len(counts) > 1:
         raise FoldError(f"fold {fold.name}: its topics need the same number of partitions")
-    if any(type_.subject or type_.mentions for type_ in described) and fold.erase is None:
+    if fold.erase is None and (fold.keeps_subjects or any(map(names_subject, described))):
         raise FoldError(
-            f"fold {fold.name}: its events name subjects, so it needs erase(subject, state, out)"
+            f"fold {fold.name}: its events, state or views name subjects, so it needs "
+            "erase(subject, state, out)"
         )

@@ -108,6 +108,19 @@ class Records:
             self.values[skip:],
         )
 
+    def until(self, offset: int) -> "Records":
+        """Without the records from an offset on; perhaps there are none left."""
+        count = bisect_left(self.offsets, offset)
+        return Records(
+            self.topic,
+            self.partition,
+            self.start,
+            self.offsets[:count],
+            self.times_ms[:count],
+            self.keys[:count],
+            self.values[:count],
+        )
+
 
 class Log(Protocol):
     """An append-only log of topics in partitions.

@@ -1,15 +1,12 @@
-"""Rehearsals: a fold run over events in memory, without log, store or vault.
+"""Rehearsals: a fold run over events in memory, as an agent would run it.
 
-    views = fold_events(polls, PollOpened("lunch", ["soup"]), PollVoted("lunch", ANN, 0)).views
-    assert views.slice(Tally, "lunch") == [Tally("lunch", 0, 1)]
-
-Tests use it; it runs the same runner as an agent does.
+views = fold_events(polls, PollOpened("lunch", ["soup"]), PollVoted("lunch", ANN, 0)).views
+assert views.slice(Tally, "lunch") == [Tally("lunch", 0, 1)]
 """
 
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from types import ModuleType
@@ -19,22 +16,23 @@ import schemas.dead
 import schemas.privacy
 from schemas.catalog import Catalog
 from schemas.dead import RecordRejected
-from schemas.envelope import SPECVERSION, Event
 from schemas.event import Data, event_type_of
 from schemas.fields import Subject
 from schemas.ids import derived_id
 from schemas.privacy import SubjectErased
-from streams.commit import Commit, Generation, Recovered
-from streams.cursor import NO_TENANT
-from streams.decode import Decoded
+from streams.decode import decode
 from streams.fold import Fold
+from streams.log import Entry
+from streams.memory import MemoryLog, MemoryStore
 from streams.runner import Runner
-from streams.sealing import Sealer
+from streams.sealing import Origin, Sealer
 from streams.vault import Vault
-from streams.views import FIRST_PAGE, Key, Page, V, View, shape_of
+from streams.views import FIRST_PAGE, Page, V
 
 TENANT = "acme"
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+_ALL = 1 << 20
 
 
 def fold_events(fold: ModuleType | Fold, *events: Data, tenant: str = TENANT) -> "Rehearsal":
@@ -49,21 +47,28 @@ class Rehearsal:
 
     def __init__(self, fold: ModuleType | Fold) -> None:
         self._fold = fold if isinstance(fold, Fold) else Fold.of(fold)
-        self.store = MemoryStore()
-        self._catalog = _catalog_of(self._fold)
-        sealer = Sealer(self._catalog, cast(Vault, _OpenVault()))
-        self._runner = Runner(self._fold, Generation(self._fold.name, 1), 0, sealer, self.store)
-        self._ends: dict[str, int] = {}
+        self._catalog = catalog_of(self._fold)
+        self._sealer = Sealer(self._catalog, cast(Vault, OpenVault()))
+        self._log = MemoryLog(self._catalog.topics.values())
+        self._store = MemoryStore(self._log)
+        generation = self._store.prepare(self._fold).active
+        self._runner = Runner(self._fold, generation, 0, self._sealer, self._store)
+        self._brought_about: list[Entry] = []
         self._time = START
+        self._events = 0
 
     @property
-    def views(self) -> "MemoryViews":
+    def views(self) -> "RehearsedViews":
         """The views, as the tenant of the tests sees them."""
-        return self.store.views(TENANT)
+        return self.views_of(TENANT)
+
+    def views_of(self, tenant: str) -> "RehearsedViews":
+        """The views as a tenant sees them."""
+        return RehearsedViews(self._store, tenant)
 
     @property
     def emitted(self) -> list[Data]:
-        """The events that the fold has emitted, in their order."""
+        """The events that the fold and its tick have emitted, in their order."""
         return [data for data in self._appended() if not isinstance(data, RecordRejected)]
 
     @property
@@ -71,14 +76,25 @@ class Rehearsal:
         """The dead letters."""
         return [data for data in self._appended() if isinstance(data, RecordRejected)]
 
-    def fold(self, *events: Data, tenant: str = TENANT) -> None:
-        """Fold more events, a second apart, each run of one topic as one batch, and commit."""
-        for topic, run in groupby(events, key=self._topic_of):
-            self._runner.process(self._decoded(topic, [self.event(e, tenant) for e in run]))
-        commit = self._runner.take()
-        if commit is not None:
-            self.store.commit([commit]).result()
-            self._runner.settle()
+    def fold(self, *events: Data, tenant: str = TENANT, at: datetime | None = None) -> None:
+        """Fold more events, each run of one topic as one batch, and what the fold emits to itself.
+
+        Args:
+            at: when the first of them happened, a second after the last one unless said; the
+                others follow a second apart.
+        """
+        self._time = (at or self._time + timedelta(seconds=1)) - timedelta(seconds=1)
+        for _, run in groupby(events, key=self._topic_of):
+            self._log.append([self._entry(data, tenant) for data in run]).result()
+            self._fold_new()
+        while self._commit():
+            self._fold_new()
+
+    def tick(self, now: datetime) -> None:
+        """Run the fold's tick, and fold what it emits to itself."""
+        self._runner.tick(now)
+        while self._commit():
+            self._fold_new()
 
     def _topic_of(self, data: Data) -> str:
         """An erasure comes through every topic; here through the fold's first."""
@@ -86,139 +102,78 @@ class Rehearsal:
             return self._fold.topics[0]
         return event_type_of(type(data)).topic.name
 
-    def event(self, data: Data, tenant: str = TENANT) -> Event[Any]:
-        """An event, a second after the one before it."""
+    def _entry(self, data: Data, tenant: str) -> Entry:
         self._time += timedelta(seconds=1)
-        time_ms = int(self._time.timestamp() * 1000)
-        envelope: Any = self._catalog.envelope(type(data))
-        event: Event[Any] = envelope(
-            specversion=SPECVERSION,
-            id=derived_id(time_ms, "rehearsal"),
-            source="client/rehearsal",
-            time=self._time,
-            tenant=tenant,
-            subject=event_type_of(type(data)).subject_of(data),
-            data=data,
-        )
-        return event
+        self._log.now_ms = int(self._time.timestamp() * 1000)
+        origin = Origin(source="client/rehearsal", tenant=tenant, time=self._time)
+        self._events += 1
+        entry = self._sealer.entry(data, origin, derived_id(self._log.now_ms, self._events))
+        return entry._replace(topic=self._topic_of(data), partition=0)
 
-    def _decoded(self, topic: str, events: Sequence[Event[Any]]) -> Decoded:
-        start = self._ends.get(topic, 0)
-        end = self._ends[topic] = start + len(events)
-        return Decoded(
-            topic=topic,
-            partition=0,
-            start=start,
-            next_offset=end,
-            offsets=range(start, end),
-            events=events,
-            malformed=(),
-            last_ms=int(self._time.timestamp() * 1000),
-        )
+    def _fold_new(self) -> None:
+        for topic in self._fold.topics:
+            records = self._log.read(topic, 0, self._runner.offsets.get(topic, 0), _ALL)
+            if records is not None:
+                self._runner.process(decode(self._catalog, records))
+
+    def _commit(self) -> bool:
+        """Commit what is pending; whether there was anything."""
+        commit = self._runner.take()
+        if commit is None:
+            return False
+        commit.entries = [entry._replace(partition=0) for entry in commit.entries]
+        self._store.commit([commit]).result()
+        self._runner.settle()
+        self._brought_about += commit.entries
+        return True
 
     def _appended(self) -> list[Data]:
-        return [
-            self._catalog.decoder(entry.topic).one(entry.value).data
-            for commit in self.store.commits
-            for entry in commit.entries
-        ]
+        events = [self._catalog.decoder(e.topic).one(e.value) for e in self._brought_about]
+        return [self._sealer.opened(event).data for event in events]
 
 
-class MemoryStore:
-    """`streams.commit.Committer` in memory; it keeps all commits, and the view rows they made."""
+class RehearsedViews:
+    """The views as one tenant sees them, with the two verbs of `streams.views`."""
 
-    def __init__(self) -> None:
-        self.commits: list[Commit] = []
-        self.rows: dict[type[View], dict[tuple[str, Key], View]] = {}
-
-    def prepare(self, fold: Fold) -> Generation:
-        """The only generation."""
-        return Generation(fold.name, 1)
-
-    def recover(self, generation: Generation, partition: int) -> Recovered:
-        """What the commits so far come to."""
-        offsets: dict[str, int] = {}
-        state: dict[tuple[str, bytes], bytes | None] = {}
-        for commit in self.commits:
-            offsets |= commit.offsets
-            state |= {(change.table, change.key): change.value for change in commit.state}
-        rows = [(table, key, value) for (table, key), value in state.items() if value is not None]
-        return Recovered(offsets, rows)
-
-    def known(self, generation: Generation, topic: str, ids: Sequence[str]) -> set[str]:
-        """Which ids have been applied."""
-        seen = {s.id for commit in self.commits for s in commit.seen if s.topic == topic}
-        return seen & set(ids)
-
-    def commit(self, commits: Sequence[Commit]) -> "Future[object]":
-        """Keep commits."""
-        for commit in commits:
-            self.commits.append(commit)
-            for view, rows in commit.rows.items():
-                table = self.rows.setdefault(view, {})
-                for place, (row, _) in rows.items():
-                    if row is None:
-                        table.pop(place, None)
-                    else:
-                        table[place] = row
-        done: Future[object] = Future()
-        done.set_result(None)
-        return done
-
-    def activate(self, generation: Generation) -> "Future[object]":
-        """Nothing: there is only one generation."""
-        done: Future[object] = Future()
-        done.set_result(None)
-        return done
-
-    def views(self, tenant: str) -> "MemoryViews":
-        """The views as a tenant sees them."""
-        return MemoryViews(self.rows, tenant)
-
-
-class MemoryViews:
-    """View rows in memory, with the two verbs of `streams.views`."""
-
-    def __init__(self, rows: dict[type[View], dict[tuple[str, Key], View]], tenant: str) -> None:
-        self._rows = rows
+    def __init__(self, store: MemoryStore, tenant: str) -> None:
+        self._store = store
         self._tenant = tenant
 
     def get(self, view: type[V], *key: Any) -> V | None:
         """The row with this whole key."""
-        row = self._rows.get(view, {}).get((self._scope(view), key))
-        return cast(V | None, row)
+        return self._store.row(view, self._tenant, key)
 
-    def slice(self, view: type[V], *prefix: Any, page: Page = FIRST_PAGE) -> list[V]:
+    def slice(self, view: type[V], *prefix: Any, page: Page = FIRST_PAGE) -> Sequence[V]:
         """Rows of one partition in clustering order."""
-        fixed = len(prefix)
-        rows = {
-            key[fixed:]: row
-            for (tenant, key), row in self._rows.get(view, {}).items()
-            if tenant == self._scope(view) and key[:fixed] == prefix
-        }
-        keys = sorted(rows, reverse=page.reverse)
-        if page.after is not None:
-            after = page.after
-            keys = [k for k in keys if (k < after if page.reverse else k[: len(after)] > after)]
-        return [cast(V, rows[key]) for key in keys[: page.limit]]
-
-    def _scope(self, view: type[View]) -> str:
-        shape_of(view)  # raises if it is no view
-        return NO_TENANT if view.GLOBAL else self._tenant
+        return self._store.rows(view, self._tenant, prefix, page)
 
 
-class _OpenVault:
-    """Seals nothing: a rehearsal has no secrets to keep."""
+class OpenVault:
+    """A vault that seals nothing: a rehearsal has no secrets to keep."""
 
     def seal(self, tenant: str, subject: Subject, context: str, plain: bytes) -> str:
+        """The bytes in base64."""
         return b64encode(plain).decode()
 
     def unseal(self, tenant: str, subject: Subject, context: str, sealed: str) -> bytes:
+        """What `seal` was given."""
         return b64decode(sealed)
 
 
-def _catalog_of(fold: Fold) -> Catalog:
-    """The event types of the modules that a fold's events are declared in."""
-    names = {type_.__module__ for type_ in fold.types}
-    modules = {sys.modules[name] for name in names} | {schemas.dead, schemas.privacy}
+def catalog_of(*folds: Fold) -> Catalog:
+    """The event types that folds name, and all others of the modules that declare those."""
+    named = [
+        member
+        for fold in folds
+        for member in (*fold.types, *fold.run.__globals__.values())
+        if _is_event_type(member)
+    ]
+    modules = {sys.modules[type_.__module__] for type_ in named}
+    modules |= {schemas.dead, schemas.privacy}
     return Catalog.of(*sorted(modules, key=lambda module: module.__name__))
+
+
+def _is_event_type(member: object) -> bool:
+    return (
+        isinstance(member, type) and issubclass(member, Data) and "__event_type__" in vars(member)
+    )

@@ -6,34 +6,36 @@ What has been folded is pending until `take`; batches that come meanwhile are me
 slower the store, the larger the commits.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import datetime
+from itertools import compress, groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import structlog
 
-from schemas.dead import RecordRejected
-from schemas.envelope import PLATFORM_TENANT, Event
-from schemas.event import event_type_of
-from schemas.ids import derived_id
+from schemas.envelope import Event
 from schemas.privacy import SubjectErased
 from streams.batch import Batch
 from streams.commit import Commit, Committer, Generation
 from streams.cursor import Cursor
-from streams.decode import Decoded, Malformed
+from streams.decode import Decoded, Rejected
 from streams.duplicates import Duplicates
-from streams.effects import Due, DueEvent, Effects, Emitted
-from streams.errors import FoldError, VaultError
+from streams.effects import Due, Effects
+from streams.errors import Erased, FoldError, Tampered, VaultError
 from streams.fold import Fold
-from streams.log import Entry
+from streams.outbox import Outbox
 from streams.rejection import reason_of
-from streams.sealing import Origin, Sealer
+from streams.sealing import Sealer
 
 log = structlog.get_logger()
 
-# Table of the runtime's own among a fold's state; no fold can have one of that name.
-_UPSTREAM = "~upstream"
+# Events, and their offsets.
+Events = tuple[Sequence[Event[Any]], Sequence[int]]
+
+# What is not the fault of the record that is being folded: nothing is rejected for it.
+_OURS = (VaultError, MemoryError)
 
 
 class Runner:
@@ -55,51 +57,69 @@ class Runner:
         self.fold = fold
         self.generation = generation
         self.partition = partition
+        self.offsets: dict[str, int] = {}
+        self.pending_records = 0
+        self.last_ms = 0  # when the newest record that was folded had been appended
+        self.outbox = Outbox(fold.name, sealer)
         self._sealer = sealer
         self._cursor = Cursor(partition)
         self._state = fold.state(self._cursor)
+        self._out = Effects(self._cursor)
         self._batch: Batch[Any] = Batch(self._cursor)
         self._duplicates = Duplicates(
             fold.name,
-            lambda topic, ids: committer.known(generation, topic, ids),
+            lambda topic, ids, since_ms: committer.known(generation, topic, ids, since_ms),
             sealer.deduplicated(fold.topics),
         )
         self._wanted_types = fold.types | {SubjectErased}
         self._pending = Commit(generation, partition)
-        self.pending_records = 0
-        self.offsets: dict[str, int] = {}
-        self._last_ms = 0
+        self._is_torn = False  # whether part of a batch was folded, and not the rest
+        self._due: set[str] = set()
         self._recover(committer)
 
     def process(self, decoded: Decoded) -> None:
         """Fold a batch; what lies before the applied offset is skipped.
 
+        If this raises anything but LogUnavailable, the batch may be folded in part, which must not
+        be committed: nothing can be taken any more, and another runner has to begin anew.
+
         Raises:
             FoldError: records between the applied offset and this batch were lost on the way.
             LogUnavailable: nothing was folded; try again.
+            VaultError: personal fields could not be opened or sealed.
         """
-        applied = self.offsets.get(decoded.topic, 0)
+        topic = decoded.topic
+        applied = self.offsets.get(topic, 0)
         if decoded.next_offset <= applied:
             return
         if 0 < applied < decoded.start:
             raise FoldError(
-                f"fold {self.fold.name}: {decoded.topic}/{self.partition} was applied up to "
+                f"fold {self.fold.name}: {topic}/{self.partition} was applied up to "
                 f"{applied}, but the next batch starts at {decoded.start}"
             )
-        events, offsets = self._wanted(decoded, applied)
-        malformed = [m for m in decoded.malformed if m.offset >= applied]
-        rejected = malformed + self._fold_all(decoded.topic, events, offsets)
-        self._reject(decoded.topic, sorted(rejected), decoded.last_ms)
-        self.offsets[decoded.topic] = decoded.next_offset
-        self._pending.offsets[decoded.topic] = decoded.next_offset
-        self._last_ms = decoded.last_ms
+        events, offsets = self._unseen(decoded, applied)
+        self._is_torn = True
+        types = {type(event.data) for event in events}
+        if not types <= self._wanted_types:
+            events, offsets = self._wanted(events, offsets)
+        if self.fold.opens:
+            events, offsets = self._opened(topic, events, offsets)
+        for rejected in decoded.malformed:
+            if rejected.offset >= applied:
+                self._reject(topic, rejected)
+        cuts = _around_erasures(events) if SubjectErased in types else [0, len(events)]
+        for start, stop in pairwise(cuts):
+            self._fold_some(topic, events[start:stop], offsets[start:stop])
+        self.offsets[topic] = self._pending.offsets[topic] = decoded.next_offset
+        self.last_ms = decoded.last_ms
         self.pending_records += len(decoded.events) + len(decoded.malformed)
+        self._is_torn = False
 
     def tick(self, now: datetime) -> None:
         """Run the fold's tick, which reads state and emits.
 
         Raises:
-            FoldError: it wrote state.
+            FoldError: it wrote state, or emitted to a topic that would take a repeat for another.
         """
         if self.fold.tick is None:
             return
@@ -108,17 +128,23 @@ class Runner:
         if self._state.written:
             self._state.rollback()
             raise FoldError(f"fold {self.fold.name}: a tick may only emit; fold what it emits")
-        self._pending.entries += [self._entry_of_tick(due) for due in out.events]
+        entries = self.outbox.due(out.events)
+        # What was due at the last tick has been emitted, but perhaps not been folded yet.
+        self._pending.entries += [e for id, e in entries.items() if id not in self._due]
+        self._due = set(entries)
+
+    def skip_to(self, topic: str, offset: int) -> None:
+        """Take as applied what lies before an offset: there is nothing left."""
+        self.offsets[topic] = self._pending.offsets[topic] = offset
 
     def take(self) -> Commit | None:
         """What is pending, to be committed; None if nothing is."""
         pending = self._pending
-        if not (pending.offsets or pending.entries):
+        if self._is_torn or not (pending.offsets or pending.entries):
             return None
-        pending.state = self._state.take() + [
-            change._replace(table=_UPSTREAM) for change in self._duplicates.reached.take()
-        ]
-        pending.seen = self._duplicates.take()
+        of_duplicates, pending.seen = self._duplicates.take()
+        pending.state = self._state.take() + of_duplicates
+        pending.rows = self._out.take()
         self._pending = Commit(self.generation, self.partition)
         self.pending_records = 0
         return pending
@@ -127,146 +153,94 @@ class Runner:
         """What was taken is durable."""
         self._duplicates.settle()
 
-    @property
-    def last_ms(self) -> int:
-        """When the newest record that was folded had been appended."""
-        return self._last_ms
-
     def _recover(self, committer: Committer) -> None:
         recovered = committer.recover(self.generation, self.partition)
         self.offsets = dict(recovered.offsets)
-        rows: dict[str, list[tuple[bytes, bytes]]] = {}
-        for table, key, value in recovered.state:
-            rows.setdefault(table, []).append((key, value))
-        self._duplicates.reached.load(rows.pop(_UPSTREAM, ()))
-        for table, stored in rows.items():
-            self._state.load(table, stored)
+        for name, rows in groupby(recovered.state, key=itemgetter(0)):
+            stored = ((key, value) for _, key, value in rows)
+            if name in self._duplicates.tables:
+                self._duplicates.tables[name].load(stored)
+            else:
+                self._state.load(name, stored)
 
-    def _wanted(self, decoded: Decoded, applied: int) -> tuple[Sequence[Event[Any]], Sequence[int]]:
-        """The events of a batch that this fold has not applied and is there for."""
+    def _unseen(self, decoded: Decoded, applied: int) -> Events:
+        """The events of a batch that this fold has not applied."""
         events, offsets = decoded.events, decoded.offsets
         if offsets and offsets[0] < applied:
-            skip = sum(1 for offset in offsets if offset < applied)
+            skip = bisect_left(offsets, applied)
             events, offsets = events[skip:], offsets[skip:]
         fresh = self._duplicates.unseen(decoded.topic, events, decoded.last_ms)
-        if all(fresh) and {type(event.data) for event in events} <= self._wanted_types:
+        if all(fresh):
             return events, offsets
-        keep = [
-            i
-            for i, event in enumerate(events)
-            if fresh[i] and type(event.data) in self._wanted_types
-        ]
-        return [events[i] for i in keep], [offsets[i] for i in keep]
+        return list(compress(events, fresh)), list(compress(offsets, fresh))
 
-    def _fold_all(
-        self, topic: str, events: Sequence[Event[Any]], offsets: Sequence[int]
-    ) -> list[Malformed]:
-        """Fold events, apart from those that make the fold raise, which are returned."""
-        out = Effects(self._cursor)
-        rejected: list[Malformed] = []
-        if self.fold.opens:
-            events = [self._opened(event) for event in events]
-        for run, at in _between_erasures(events, offsets):
-            out.merge(self._fold_some(topic, run, at, rejected))
-        self._merge(out)
-        return rejected
+    def _wanted(self, events: Sequence[Event[Any]], offsets: Sequence[int]) -> Events:
+        """The events that this fold is there for."""
+        wanted = [type(event.data) in self._wanted_types for event in events]
+        return list(compress(events, wanted)), list(compress(offsets, wanted))
 
-    def _fold_some(
-        self,
-        topic: str,
-        events: Sequence[Event[Any]],
-        offsets: Sequence[int],
-        rejected: list[Malformed],
-    ) -> Effects:
+    def _fold_some(self, topic: str, events: Sequence[Event[Any]], offsets: Sequence[int]) -> None:
         """Fold events; if that raises, fold either half, down to the record that is to blame."""
-        out = Effects(self._cursor)
+        if not events:
+            return
         self._cursor.point(topic, events, offsets)
         try:
-            self._run(out)
+            self._run()
+            entries = self.outbox.emitted(self._out.emitted)
+            self._out.check()
+            self._state.accept()
+        except _OURS:
+            raise
         except Exception as error:
             self._state.rollback()
+            self._out.rollback()
             if len(events) == 1:
-                rejected.append(self._rejected(topic, offsets[0], error))
-                return Effects(self._cursor)
+                self._reject(topic, Rejected(offsets[0], events[0].time, self._reason(error)))
+                return
             half = len(events) // 2
-            out = self._fold_some(topic, events[:half], offsets[:half], rejected)
-            out.merge(self._fold_some(topic, events[half:], offsets[half:], rejected))
-            return out
-        self._state.accept()
-        return out
-
-    def _rejected(self, topic: str, offset: int, error: Exception) -> Malformed:
-        reason = reason_of(error)
-        log.warning(
-            "record rejected",
-            fold=self.fold.name,
-            position=f"{topic}/{self.partition}/{offset}",
-            reason=reason,
-        )
-        return Malformed(offset, reason)
-
-    def _run(self, out: Effects) -> None:
-        events = self._cursor.events
-        if isinstance(events[0].data, SubjectErased):
-            if self.fold.erase is not None:
-                self._cursor.at(0)
-                self.fold.erase(events[0].data.subject, self._state, out)
+            self._fold_some(topic, events[:half], offsets[:half])
+            self._fold_some(topic, events[half:], offsets[half:])
         else:
-            self.fold.run(self._batch, self._state, out)
+            self._out.accept()
+            self._pending.entries += entries
 
-    def _opened(self, event: Event[Any]) -> Event[Any]:
-        if event.sealed is None:
-            return event
-        try:
-            return self._sealer.opened(event)
-        except VaultError:
-            return event  # erased: its personal fields stay absent
+    def _reason(self, error: Exception) -> str:
+        return reason_of(error, self.fold.run.__code__.co_filename)
 
-    def _merge(self, out: Effects) -> None:
-        """Add what a batch brought about to what is pending."""
-        for view, rows in out.rows.items():
-            self._pending.rows.setdefault(view, {}).update(rows)
-        self._pending.entries += [self._entry(emitted) for emitted in out.emitted]
+    def _run(self) -> None:
+        first = self._cursor.events[0]
+        if not isinstance(first.data, SubjectErased):
+            self.fold.run(self._batch, self._state, self._out)
+        elif self.fold.erase is not None:
+            self._cursor.at(0)
+            self.fold.erase(first.data.subject, self._state, self._out)
 
-    def _entry(self, emitted: Emitted) -> Entry:
-        origin = Origin(
-            source=f"fold/{self.fold.name}",
-            tenant=emitted.tenant,
-            time=emitted.time,
-            cause=emitted.cause,
-            traceparent=emitted.traceparent,
+    def _opened(self, topic: str, events: Sequence[Event[Any]], offsets: Sequence[int]) -> Events:
+        """Events with their personal fields; those of erased subjects stay absent."""
+        opened: list[Event[Any]] = []
+        kept: list[int] = []
+        for event, offset in zip(events, offsets, strict=True):
+            try:
+                opened.append(self._sealer.opened(event))
+            except Erased:
+                opened.append(event)
+            except Tampered as error:
+                self._reject(topic, Rejected(offset, event.time, self._reason(error)))
+                continue
+            kept.append(offset)
+        return opened, kept
+
+    def _reject(self, topic: str, rejected: Rejected) -> None:
+        """Go on without a record, and say so."""
+        position = f"{topic}/{self.partition}/{rejected.offset}"
+        log.warning(
+            "record rejected", fold=self.fold.name, position=position, reason=rejected.reason
         )
-        time_ms = int(emitted.time.timestamp() * 1000)
-        id = derived_id(time_ms, self.fold.name, emitted.cause, emitted.ordinal)
-        return self._sealer.entry(emitted.data, origin, id, emitted.ordinal)
-
-    def _entry_of_tick(self, due: DueEvent) -> Entry:
-        source = f"tick/{self.fold.name}"
-        key = event_type_of(type(due.data)).key_of(due.data)
-        id = derived_id(int(due.at.timestamp() * 1000), source, due.tenant, key)
-        origin = Origin(source=source, tenant=due.tenant, time=due.at)
-        return self._sealer.entry(due.data, origin, id)
-
-    def _reject(self, topic: str, rejected: Sequence[Malformed], now_ms: int) -> None:
-        time = datetime.fromtimestamp(now_ms / 1000, UTC)
-        for offset, reason in rejected:
-            position = f"{topic}/{self.partition}/{offset}"
-            letter = RecordRejected(position, self.fold.name, reason)
-            origin = Origin(
-                source=f"reject/{self.fold.name}", tenant=PLATFORM_TENANT, time=time, cause=position
-            )
-            id = derived_id(now_ms, "reject", self.fold.name, position)
-            self._pending.entries.append(self._sealer.entry(letter, origin, id))
+        self._duplicates.reject(position)
+        self._pending.entries += self.outbox.letters(position, rejected)
 
 
-def _between_erasures(
-    events: Sequence[Event[Any]], offsets: Sequence[int]
-) -> list[tuple[Sequence[Event[Any]], Sequence[int]]]:
-    """A batch cut so that every erasure stands alone."""
-    if not events:
-        return []
-    if SubjectErased not in {type(event.data) for event in events}:
-        return [(events, offsets)]
+def _around_erasures(events: Sequence[Event[Any]]) -> list[int]:
+    """Where to cut a batch so that every erasure stands alone."""
     erasures = [i for i, event in enumerate(events) if type(event.data) is SubjectErased]
-    cuts = sorted({0, len(events), *erasures, *(i + 1 for i in erasures)})
-    return [(events[start:stop], offsets[start:stop]) for start, stop in pairwise(cuts)]
+    return sorted({0, len(events), *erasures, *(i + 1 for i in erasures)})

@@ -3,7 +3,8 @@
 Here an event gets its envelope, its key and partition, and its personal fields are sealed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -14,7 +15,7 @@ from schemas.catalog import Catalog
 from schemas.envelope import SPECVERSION, Envelope, Event, encode
 from schemas.event import Data, EventType, event_type_of
 from schemas.partition import partition_of
-from streams.errors import FoldError
+from streams.errors import FoldError, VaultError, VaultUnavailable
 from streams.log import Entry
 from streams.vault import Vault
 
@@ -42,6 +43,7 @@ class Sealer:
 
         Raises:
             Erased: it has personal fields, but its subject was erased.
+            VaultUnavailable: its personal fields cannot be sealed now.
         """
         type_ = event_type_of(type(data))
         sealed = self._seal(type_, data, origin.tenant, id) if type_.personal else None
@@ -73,15 +75,17 @@ class Sealer:
         Raises:
             Erased: the subject was erased: the fields stay absent for ever.
             Tampered: the sealed blob is not this event's.
+            VaultUnavailable: it cannot be opened now.
         """
         unopened: Data = event.data
         type_ = event_type_of(type(unopened))
         subject = type_.subject_of(unopened)
         if event.sealed is None or subject is None:
             return event
-        plain = self._vault.unseal(
-            event.tenant, subject, seal_context(type_, event.id), event.sealed
-        )
+        with _asking():
+            plain = self._vault.unseal(
+                event.tenant, subject, seal_context(type_, event.id), event.sealed
+            )
         personal = msgspec.json.decode(plain)
         data = msgspec.convert(msgspec.structs.asdict(unopened) | personal, type_.data)
         return cast(Event[Any], msgspec.structs.replace(cast(Envelope, event), data=data))
@@ -93,9 +97,20 @@ class Sealer:
             return None
         if subject is None:
             raise FoldError(f"{type_.name}: personal fields, but no subject to seal them for")
-        return self._vault.seal(
-            tenant, subject, seal_context(type_, id), msgspec.json.encode(personal)
-        )
+        plain = msgspec.json.encode(personal)
+        with _asking():
+            return self._vault.seal(tenant, subject, seal_context(type_, id), plain)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Whatever else goes wrong in the vault is not the event's fault."""
+    try:
+        yield
+    except VaultError:
+        raise
+    except Exception as error:
+        raise VaultUnavailable(f"the vault failed: {type(error).__name__}") from error
 
 
 def seal_context(type_: EventType, id: str) -> str:

@@ -8,23 +8,22 @@ undone if it cannot be folded to its end; keys and values must not be changed in
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints, overload
 
 import msgspec
 
-from schemas.fields import Mention, Subject, field_types, mentions_type
-from streams.cursor import Cursor
+from schemas.fields import Subject
+from streams.cursor import NOWHERE, Cursor
 from streams.errors import FoldError
+from streams.subjects import Finder, finder
 
 K = TypeVar("K")
 V = TypeVar("V")
 Default = TypeVar("Default")
 
-# A key's place in a table: the tenant and the key.
-Place = tuple[str, Any]
-
 _ABSENT: Any = object()
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Change(NamedTuple):
@@ -35,19 +34,60 @@ class Change(NamedTuple):
     value: bytes | None
 
 
+class _Scope:
+    """One tenant's part of a table.
+
+    Attributes:
+        before: what the keys that were written had before; to undo it.
+        index: the keys of the rows that name a subject.
+    """
+
+    __slots__ = ("before", "index", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[Any, Any] = {}
+        self.before: dict[Any, Any] = {}
+        self.index: defaultdict[str, set[Any]] = defaultdict(set)
+
+    def add(self, subjects: Iterable[str], key: Any) -> None:
+        for subject in subjects:
+            self.index[subject].add(key)
+
+    def drop(self, subjects: Iterable[str], key: Any) -> None:
+        for subject in subjects:
+            keys = self.index[subject]
+            keys.discard(key)
+            if not keys:
+                del self.index[subject]
+
+
 class Table(Generic[K, V]):
-    """One table of one partition."""
+    """One table of one partition.
+
+    Rows are a dict per tenant, and the one of the current record's tenant is at hand: so a look-up
+    costs what it costs in a dict.
+    """
 
     def __init__(self, name: str, key_type: Any, value_type: Any, cursor: Cursor) -> None:
         self.name = name
-        self._cursor = cursor
-        self._rows: dict[Place, V] = {}
-        self._undo: dict[Place, V] = {}
-        self._dirty: set[Place] = set()
         self._decode_key = msgspec.msgpack.Decoder(tuple[str, key_type]).decode
         self._decode_value = msgspec.msgpack.Decoder(value_type).decode
-        self._subjects = _subjects_of(key_type, value_type)
-        self._index: defaultdict[Place, set[Any]] = defaultdict(set)
+        self._subjects = finder(tuple[key_type, value_type])
+        self._scopes: dict[str, _Scope] = {}
+        self._entered: dict[str, _Scope] = {}
+        self._changed: dict[str, set[Any]] = {}
+        self._scope: _Scope = NOWHERE
+        self._rows: dict[K, V] = NOWHERE
+        self._before: dict[K, V] = NOWHERE
+        cursor.attach(self)
+
+    def enter(self, tenant: str | None) -> None:
+        """Mean this tenant's rows from now on."""
+        if tenant is None:
+            self._rows = self._before = NOWHERE
+            return
+        self._scope = self._entered[tenant] = scope = self._scope_of(tenant)
+        self._rows, self._before = scope.rows, scope.before
 
     @overload
     def get(self, key: K) -> V | None: ...
@@ -55,32 +95,25 @@ class Table(Generic[K, V]):
     def get(self, key: K, default: Default) -> V | Default: ...
     def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
-        return self._rows.get((self._cursor.tenant, key), default)
+        return self._rows.get(key, default)
 
     def __getitem__(self, key: K) -> V:
-        try:
-            return self._rows[self._cursor.tenant, key]
-        except KeyError:
-            raise KeyError(key) from None
+        return self._rows[key]
 
     def __setitem__(self, key: K, value: V) -> None:
-        place = (self._cursor.tenant, key)
-        if place not in self._undo:
-            self._undo[place] = self._rows.get(place, _ABSENT)
-        self._rows[place] = value
+        if key not in self._before:
+            self._before[key] = self._rows.get(key, _ABSENT)
+        self._rows[key] = value
 
     def __contains__(self, key: K) -> bool:
-        return (self._cursor.tenant, key) in self._rows
+        return key in self._rows
 
     def __delitem__(self, key: K) -> None:
-        place = (self._cursor.tenant, key)
-        if place not in self._rows:
-            raise KeyError(key)
-        value = self._rows.pop(place)
-        self._undo.setdefault(place, value)
+        self._before.setdefault(key, self._rows.pop(key))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        """How many rows there are, of all tenants."""
+        return sum(len(scope.rows) for scope in self._scopes.values())
 
     @overload
     def pop(self, key: K) -> V | None: ...
@@ -88,7 +121,7 @@ class Table(Generic[K, V]):
     def pop(self, key: K, default: Default) -> V | Default: ...
     def pop(self, key: K, default: Any = None) -> Any:
         """Delete a key; its value, or the default if it had none."""
-        value = self.get(key, _ABSENT)
+        value = self._rows.get(key, _ABSENT)
         if value is _ABSENT:
             return default
         del self[key]
@@ -96,93 +129,110 @@ class Table(Generic[K, V]):
 
     def items(self) -> Iterator[tuple[str, K, V]]:
         """Every (tenant, key, value) of all tenants, in no order; for ticks."""
-        for (tenant, key), value in self._rows.items():
-            yield tenant, key, value
+        for tenant, scope in self._scopes.items():
+            for key, value in scope.rows.items():
+                yield tenant, key, value
 
     def pop_subject(self, subject: Subject) -> list[tuple[K, V]]:
         """Delete every row of the current tenant whose key or value names a subject.
 
+        Returns:
+            The deleted rows, in the order of their keys as they are stored: always the same.
+
         Raises:
-            FoldError: neither keys nor values of this table have a Subject or Mention.
+            FoldError: neither keys nor values of this table can have a Subject or Mention.
         """
-        if self._subjects is None:
+        subjects = self._subjects
+        if subjects is None:
             raise FoldError(f"table {self.name}: no Subject in its keys or values to find rows by")
-        tenant = self._cursor.tenant
-        # The index is brought up to date when a batch is accepted; what it wrote stands in _undo.
-        keys = self._index.get((tenant, subject), set()) | {
-            key for (of, key) in self._undo if of == tenant
-        }
-        found = [(key, value) for key in keys if (value := self.get(key, _ABSENT)) is not _ABSENT]
-        found = [(key, value) for key, value in found if subject in self._subjects(key, value)]
+        rows = self._rows
+        # What has not been accepted is not in the index yet.
+        keys = self._scope.index.get(subject, set()) | self._before.keys()
+        found = [
+            (key, rows[key])
+            for key in keys
+            if key in rows and subject in subjects((key, rows[key]))
+        ]
         for key, _ in found:
             del self[key]
-        return found
+        return sorted(found, key=lambda row: _encode(row[0]))
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over stored rows, at start."""
         decode_key, decode_value = self._decode_key, self._decode_value
-        self._rows.update((decode_key(key), decode_value(value)) for key, value in rows)
-        if self._subjects is not None:
-            for place, value in self._rows.items():
-                self._add_to_index(place, value)
-
-    def rollback(self) -> None:
-        """Undo what was written since the last `accept`."""
-        for place, value in self._undo.items():
-            if value is _ABSENT:
-                self._rows.pop(place, None)
-            else:
-                self._rows[place] = value
-        self._undo = {}
+        last, scope = None, NOWHERE
+        for stored_key, stored_value in rows:
+            tenant, key = decode_key(stored_key)
+            if tenant != last:
+                last, scope = tenant, self._scope_of(tenant)
+            scope.rows[key] = value = decode_value(stored_value)
+            if self._subjects is not None:
+                scope.add(self._subjects((key, value)), key)
 
     @property
     def written(self) -> bool:
         """Whether anything was written that has not been accepted."""
-        return bool(self._undo)
+        return any(scope.before for scope in self._entered.values())
+
+    def rollback(self) -> None:
+        """Undo what was written since the last `accept`."""
+        for scope in self._entered.values():
+            for key, value in scope.before.items():
+                if value is _ABSENT:
+                    scope.rows.pop(key, None)
+                else:
+                    scope.rows[key] = value
+            scope.before.clear()
+
+    def check(self) -> None:
+        """See that what was written can be stored, while it can still be undone.
+
+        Raises:
+            OverflowError, TypeError: a key or value cannot.
+        """
+        for scope in self._entered.values():
+            rows = scope.rows
+            _encode([(key, rows.get(key)) for key in scope.before])
 
     def accept(self) -> None:
-        """Keep what has been written, for good."""
-        if self._subjects is not None:
-            self._reindex()
-        self._dirty.update(self._undo)
-        self._undo = {}
+        """Keep what was written, for good."""
+        for tenant, scope in self._entered.items():
+            if not scope.before:
+                continue
+            if self._subjects is not None:
+                self._reindex(scope, self._subjects)
+            self._changed.setdefault(tenant, set()).update(scope.before)
+            scope.before.clear()
+        if len(self._entered) > 1:
+            self._entered = {tenant: s for tenant, s in self._entered.items() if s is self._scope}
 
     def take(self) -> list[Change]:
-        """The rows that have changed since the last call, as they are to be stored."""
-        rows, encode = self._rows, _encode
-        changes = [
-            Change(self.name, encode(place), encode(rows[place]) if place in rows else None)
-            for place in self._dirty
-        ]
-        self._dirty = set()
+        """The rows that have changed since the last call."""
+        encode, changes = _encode, []
+        for tenant, keys in self._changed.items():
+            rows = self._scopes[tenant].rows
+            for key in keys:
+                value = encode(rows[key]) if key in rows else None
+                changes.append(Change(self.name, encode((tenant, key)), value))
+        self._changed = {}
         return changes
 
-    def _reindex(self) -> None:
-        for place, before in self._undo.items():
+    def _scope_of(self, tenant: str) -> _Scope:
+        scope = self._scopes.get(tenant)
+        if scope is None:
+            scope = self._scopes[tenant] = _Scope()
+        return scope
+
+    def _reindex(self, scope: _Scope, subjects: Finder) -> None:
+        for key, before in scope.before.items():
             if before is not _ABSENT:
-                self._drop_from_index(place, before)
-            if place in self._rows:
-                self._add_to_index(place, self._rows[place])
-
-    def _add_to_index(self, place: Place, value: V) -> None:
-        assert self._subjects is not None
-        for subject in self._subjects(place[1], value):
-            self._index[place[0], subject].add(place[1])
-
-    def _drop_from_index(self, place: Place, value: V) -> None:
-        assert self._subjects is not None
-        for subject in self._subjects(place[1], value):
-            keys = self._index[place[0], subject]
-            keys.discard(place[1])
-            if not keys:
-                del self._index[place[0], subject]
+                scope.drop(subjects((key, before)), key)
+            if key in scope.rows:
+                scope.add(subjects((key, scope.rows[key])), key)
 
 
 class GlobalTable(Table[K, V]):
     """A table that all tenants share: who is first to claim a short key, for one."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Tables:
@@ -194,11 +244,7 @@ class Tables:
 
     def __init__(self, cursor: Cursor) -> None:
         self._tables: dict[str, Table[Any, Any]] = {}
-        for name, annotation in get_type_hints(type(self), include_extras=True).items():
-            kind = get_origin(annotation)
-            if kind not in (Table, GlobalTable):
-                raise FoldError(f"state {name}: annotate it as Table[key, value]")
-            key_type, value_type = get_args(annotation)
+        for name, kind, key_type, value_type in declared(type(self)):
             # A cursor of its own stays with no tenant, whichever record is folded.
             scope = cursor if kind is Table else Cursor(cursor.partition)
             self._tables[name] = Table(name, key_type, value_type, scope)
@@ -209,18 +255,24 @@ class Tables:
         if name in self._tables:
             self._tables[name].load(rows)
 
-    def rollback(self) -> None:
-        """Undo what was written since the last `accept`."""
-        for table in self._tables.values():
-            table.rollback()
-
     @property
     def written(self) -> bool:
         """Whether anything was written that has not been accepted."""
         return any(table.written for table in self._tables.values())
 
+    def rollback(self) -> None:
+        """Undo what was written since the last `accept`."""
+        for table in self._tables.values():
+            table.rollback()
+
     def accept(self) -> None:
-        """Keep what has been written, for good."""
+        """Keep what was written, for good.
+
+        Raises:
+            OverflowError, TypeError: something cannot be stored; nothing was accepted.
+        """
+        for table in self._tables.values():
+            table.check()
         for table in self._tables.values():
             table.accept()
 
@@ -229,35 +281,14 @@ class Tables:
         return [change for table in self._tables.values() for change in table.take()]
 
 
-Subjects = Callable[[Any, Any], tuple[str, ...]]
+def declared(state: type[Tables]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Name, kind, key type and value type of each table of a fold's state.
 
-
-def _subjects_of(key_type: Any, value_type: Any) -> Subjects | None:
-    """How to find the pseudonyms in a row, or None if there can be none."""
-    in_key, in_value = _finder(key_type), _finder(value_type)
-    if in_key and in_value:
-        return lambda key, value: in_key(key) + in_value(value)
-    if in_key:
-        return lambda key, _: in_key(key)
-    if in_value:
-        return lambda _, value: in_value(value)
-    return None
-
-
-def _finder(annotation: Any) -> Callable[[Any], tuple[str, ...]] | None:
-    if annotation in (Subject, Mention):
-        return lambda value: (value,)
-    if get_origin(annotation) is tuple:
-        places = [i for i, part in enumerate(get_args(annotation)) if _names_person(part)]
-        return (lambda value: tuple(value[i] for i in places)) if places else None
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        names = [name for name, part in field_types(annotation).items() if _names_person(part)]
-        if names:
-            return lambda value: tuple(
-                s for name in names if (s := getattr(value, name)) is not None
-            )
-    return None
-
-
-def _names_person(annotation: Any) -> bool:
-    return mentions_type(annotation, Subject) or mentions_type(annotation, Mention)
+    Raises:
+        FoldError: an annotation is no `Table[key, value]`.
+    """
+    for name, annotation in get_type_hints(state, include_extras=True).items():
+        kind = get_origin(annotation)
+        if kind not in (Table, GlobalTable):
+            raise FoldError(f"state {name}: annotate it as Table[key, value]")
+        yield name, kind, *get_args(annotation)

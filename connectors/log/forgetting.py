@@ -14,18 +14,18 @@ REMEMBERED_MS = 7 * DAY_MS
 
 _STEP_ROWS = 2_000
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, int, str]
 
 
 def forgetting_steps(read: Read, now_ms: int) -> Steps:
     """Forget the ids that came more than 7 days ago."""
-    key: _Key = ("", "", "")
+    key: _Key = ("", 0, "")
     while True:
         rows = (
             read()
             .execute(
-                "SELECT topic, fold, id, time_ms FROM seen WHERE (topic, fold, id) > (?, ?, ?) "
-                "ORDER BY topic, fold, id LIMIT ?",
+                "SELECT topic, generation, id, time_ms FROM seen WHERE (topic, generation, id) > (?, ?, ?) "
+                "ORDER BY topic, generation, id LIMIT ?",
                 (*key, _STEP_ROWS),
             )
             .fetchall()
@@ -38,4 +38,4 @@ def forgetting_steps(read: Read, now_ms: int) -> Steps:
 
 
 def _forget(keys: list[_Key], connection: sqlite3.Connection) -> None:
-    connection.executemany("DELETE FROM seen WHERE topic = ? AND fold = ? AND id = ?", keys)
+    connection.executemany("DELETE FROM seen WHERE topic = ? AND generation = ? AND id = ?", keys)

@@ -2,18 +2,25 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
+from connectors.log.failures import explaining
 from connectors.log.sqlite import SqliteLog
-from connectors.store.tables import view_table
-from streams.commit import Commit, Generation, Recovered
+from connectors.store import bulk, generations
+from connectors.store.generations import readable_generation, state_table
+from connectors.store.tables import ViewTable, view_table
+from streams.commit import Commit, Generation, Prepared, Recovered
+from streams.cursor import NO_TENANT
 from streams.errors import BadPosition, FoldError, NotYetApplied
 from streams.fold import Fold
 from streams.log import Position
 from streams.views import Key, Page, V, View
+
+T = TypeVar("T")
 
 # SQLite's limit on the parameters of a statement is far above; this keeps statements few and alike.
 _IDS_A_QUERY = 500
@@ -41,16 +48,16 @@ class SqliteViews:
 
     async def get(self, view: type[V], tenant: str, key: Key) -> V | None:
         """The row with this whole key."""
-        with self._snapshot() as connection:
-            table = view_table(view, self._generation(connection, view))
-            return cast(V | None, table.get(connection, _scope(view, tenant), key))
+        with self._reading() as connection:
+            found = self._table(connection, view).get(connection, _scope(view, tenant), key)
+            return cast(V | None, found)
 
     async def slice(self, view: type[V], tenant: str, prefix: Key, page: Page) -> Sequence[V]:
         """Rows of one partition in clustering order."""
-        with self._snapshot() as connection:
-            table = view_table(view, self._generation(connection, view))
-            rows = table.slice(connection, _scope(view, tenant), prefix, page)
-            return cast(Sequence[V], rows)
+        with self._reading() as connection:
+            table = self._table(connection, view)
+            found = table.slice(connection, _scope(view, tenant), prefix, page)
+            return cast(Sequence[V], found)
 
     async def wait(self, view: type[View], position: Position, timeout_s: float) -> None:
         """Return as soon as the view has applied a position; see the port."""
@@ -70,13 +77,7 @@ class SqliteViews:
 
     def applied(self, view: type[View], topic: str, partition: int) -> int:
         """The offset of the first record of a partition that the view has not applied."""
-        with self._snapshot() as connection:
-            row = connection.execute(
-                "SELECT next FROM applied WHERE fold = ? AND generation = ? AND topic = ? "
-                "AND partition = ?",
-                (self._fold(view).name, self._generation(connection, view), topic, partition),
-            ).fetchone()
-            return row[0] if row else 0
+        return applied_offset(self._log, self._fold(view).name, topic, partition)
 
     def _fold(self, view: type[View]) -> Fold:
         try:
@@ -84,18 +85,19 @@ class SqliteViews:
         except KeyError:
             raise FoldError(f"no fold writes the view {view.__name__}") from None
 
-    def _generation(self, connection: sqlite3.Connection, view: type[View]) -> int:
-        return active_generation(connection, self._fold(view).name)
+    def _table(self, connection: sqlite3.Connection, view: type[View]) -> ViewTable:
+        return view_table(view, readable_generation(connection, self._fold(view), view))
 
     @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         """Reads that see one state of the database."""
         connection = self._log.reader()
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("COMMIT")
+        with explaining():
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
 
 
 class SqliteCommitter:
@@ -104,39 +106,44 @@ class SqliteCommitter:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
-    def prepare(self, fold: Fold) -> Generation:
-        """Make a place for a fold's views and state; see the port.
+    def prepare(self, fold: Fold) -> Prepared:
+        """Make a place for a fold's views and state; see the port."""
+        return self._done(lambda c: generations.prepare(c, fold))
 
-        Raises:
-            FoldError: a newer version of the fold has run on this data.
-        """
-        prepared: list[Generation] = []
-        self._log.write((), lambda c: prepared.append(_prepare(c, fold))).result()
-        return prepared[0]
+    def begin(self, fold: Fold, requested: int) -> Generation:
+        """A new generation to build beside the active one; see the port."""
+        return self._done(lambda c: generations.begin(c, fold, requested))
+
+    def applied(self, generation: Generation) -> Mapping[tuple[str, int], int]:
+        """Per topic and partition, the offset of the first record that is not applied yet."""
+        rows = self._rows(
+            "SELECT topic, partition, next FROM applied WHERE generation = ?", generation.number
+        )
+        return {(topic, partition): next_ for topic, partition, next_ in rows}
 
     def recover(self, generation: Generation, partition: int) -> Recovered:
         """What was durable of one partition of a fold."""
-        connection = self._log.reader()
-        offsets = connection.execute(
-            "SELECT topic, next FROM applied WHERE fold = ? AND generation = ? AND partition = ?",
-            (*generation, partition),
-        ).fetchall()
-        state = connection.execute(
-            "SELECT name, key, value FROM state WHERE fold = ? AND generation = ? AND partition = ?",
-            (*generation, partition),
-        )
-        return Recovered(dict(offsets), state)
+        offsets = {
+            topic: next_
+            for (topic, of), next_ in self.applied(generation).items()
+            if of == partition
+        }
+        table = state_table(generation.number)
+        query = f"SELECT name, key, value FROM {table} WHERE partition = ?"  # noqa: S608
+        return Recovered(offsets, self._rows(query, partition))
 
-    def known(self, generation: Generation, topic: str, ids: Sequence[str]) -> set[str]:
-        """Which of these event ids have been applied."""
-        connection = self._log.reader()
+    def known(
+        self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
+    ) -> set[str]:
+        """Which of these event ids have been applied already, after a time."""
         found: set[str] = set()
         for start in range(0, len(ids), _IDS_A_QUERY):
             some = ids[start : start + _IDS_A_QUERY]
             marks = ", ".join("?" * len(some))
-            rows = connection.execute(
-                f"SELECT id FROM seen WHERE topic = ? AND fold = ? AND id IN ({marks})",  # noqa: S608
-                (topic, generation.fold, *some),
+            rows = self._rows(
+                "SELECT id FROM seen WHERE topic = ? AND generation = ? AND time_ms > ? "  # noqa: S608
+                f"AND id IN ({marks})",
+                *(topic, generation.number, since_ms, *some),
             )
             found.update(id for (id,) in rows)
         return found
@@ -152,8 +159,37 @@ class SqliteCommitter:
         return cast("Future[object]", self._log.write(entries, work))
 
     def activate(self, generation: Generation) -> "Future[object]":
-        """Let readers see this generation from now on, and drop older ones."""
-        return cast("Future[object]", self._log.write((), lambda c: _activate(c, generation)))
+        """Let readers see this generation from now on; see the port."""
+        work = partial(generations.activate, generation=generation)
+        return cast("Future[object]", self._log.write((), work))
+
+    def _done(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in a transaction of its own, now; what it returns."""
+        results: list[T] = []
+        self._log.write((), lambda c: results.append(work(c))).result()
+        return results[0]
+
+    def _rows(self, query: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+        with explaining():
+            yield from self._log.reader().execute(query, parameters)
+
+
+def _scope(view: type[View], tenant: str) -> str:
+    return NO_TENANT if view.GLOBAL else tenant
+
+
+def _write(connection: sqlite3.Connection, commit: Commit) -> None:
+    number, partition = commit.generation.number, commit.partition
+    state = state_table(number)
+    puts = [(partition, *change) for change in commit.state if change.value is not None]
+    deletes = [(partition, c.table, c.key) for c in commit.state if c.value is None]
+    bulk.insert(connection, state, puts)
+    bulk.delete(connection, state, "partition, name, key", deletes)
+    for view, rows in commit.rows.items():
+        view_table(view, number).write(connection, rows)
+    bulk.insert(connection, "seen", [(s.topic, number, s.id, s.time_ms) for s in commit.seen])
+    applied = [(number, topic, partition, next_) for topic, next_ in commit.offsets.items()]
+    bulk.insert(connection, "applied", applied)
 
 
 def applied_offset(log: SqliteLog, fold: str, topic: str, partition: int) -> int:
@@ -161,86 +197,10 @@ def applied_offset(log: SqliteLog, fold: str, topic: str, partition: int) -> int
     row = (
         log.reader()
         .execute(
-            "SELECT a.next FROM applied a JOIN generation g USING (fold, generation) "
-            "WHERE g.active = 1 AND a.fold = ? AND a.topic = ? AND a.partition = ?",
+            "SELECT a.next FROM generation g JOIN applied a ON a.generation = g.number "
+            "WHERE g.active = 1 AND g.fold = ? AND a.topic = ? AND a.partition = ?",
             (fold, topic, partition),
         )
         .fetchone()
     )
     return row[0] if row else 0
-
-
-def active_generation(connection: sqlite3.Connection, fold: str) -> int:
-    """The generation of a fold that readers see.
-
-    Raises:
-        FoldError: the fold has never run on this data.
-    """
-    row = connection.execute(
-        "SELECT generation FROM generation WHERE fold = ? AND active = 1", (fold,)
-    ).fetchone()
-    if row is None:
-        raise FoldError(f"fold {fold} has never run on this data: start `sixfold up`")
-    number: int = row[0]
-    return number
-
-
-def _scope(view: type[View], tenant: str) -> str:
-    return "" if view.GLOBAL else tenant
-
-
-def _prepare(connection: sqlite3.Connection, fold: Fold) -> Generation:
-    rows = connection.execute(
-        "SELECT generation, version FROM generation WHERE fold = ? ORDER BY generation",
-        (fold.name,),
-    ).fetchall()
-    if rows and rows[-1][1] == fold.version:
-        number = rows[-1][0]
-    elif rows and rows[-1][1] > fold.version:
-        raise FoldError(
-            f"fold {fold.name} has version {fold.version}, but version {rows[-1][1]} has run on "
-            "this data: upgrade Sixfold"
-        )
-    else:
-        number = rows[-1][0] + 1 if rows else 1
-        connection.execute(
-            "INSERT INTO generation VALUES (?, ?, ?, ?)",
-            (fold.name, number, fold.version, int(not rows)),
-        )
-    for view in fold.views:
-        connection.execute(view_table(view, number).create)
-    return Generation(fold.name, number)
-
-
-def _write(connection: sqlite3.Connection, commit: Commit) -> None:
-    fold, number = commit.generation
-    where = (fold, number, commit.partition)
-    connection.executemany(
-        "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
-        [(*where, c.table, c.key, c.value) for c in commit.state if c.value is not None],
-    )
-    connection.executemany(
-        "DELETE FROM state WHERE fold = ? AND generation = ? AND partition = ? AND name = ? "
-        "AND key = ?",
-        [(*where, c.table, c.key) for c in commit.state if c.value is None],
-    )
-    for view, rows in commit.rows.items():
-        view_table(view, number).write(connection, rows)
-    connection.executemany(
-        "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)",
-        [(topic, fold, id, time_ms) for topic, id, time_ms in commit.seen],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO applied VALUES (?, ?, ?, ?, ?)",
-        [(fold, number, topic, commit.partition, next_) for topic, next_ in commit.offsets.items()],
-    )
-
-
-def _activate(connection: sqlite3.Connection, generation: Generation) -> None:
-    fold, number = generation
-    connection.execute(
-        "UPDATE generation SET active = (generation = ?) WHERE fold = ?", (number, fold)
-    )
-    connection.execute("DELETE FROM generation WHERE fold = ? AND generation < ?", (fold, number))
-    connection.execute("DELETE FROM state WHERE fold = ? AND generation < ?", (fold, number))
-    connection.execute("DELETE FROM applied WHERE fold = ? AND generation < ?", (fold, number))

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.store import bulk
+from connectors.store.keys import KeyColumns
 from schemas.fields import field_types
 from streams.effects import Rows
 from streams.views import Key, Page, View, ViewShape, shape_of
@@ -16,40 +18,34 @@ class ViewTable:
     """The table of one view in one generation."""
 
     def __init__(self, shape: ViewShape, generation: int) -> None:
-        self.name = f"view_{shape.name}_{generation}"
+        self.name = table_name(shape.name, generation)
         self._shape = shape
+        self._keys = KeyColumns(shape)
         self._columns = ("tenant", *(f'"{name}"' for name in shape.key))
-        self._values = _values_struct(shape.view)
-        self._decode = msgspec.msgpack.Decoder(self._values).decode
-        key = ", ".join(self._columns)
-        marks = ", ".join("?" * (len(self._columns) + 1))
-        where = " AND ".join(f"{column} = ?" for column in self._columns)
+        self._key = ", ".join(self._columns)
+        self._decode = msgspec.msgpack.Decoder(_values_struct(shape.view)).decode
         self.create = (
-            f"CREATE TABLE IF NOT EXISTS {self.name} "
-            f"({key}, value BLOB NOT NULL, PRIMARY KEY ({key})) WITHOUT ROWID"
+            f"CREATE TABLE {self.name} "
+            f"({self._key}, value BLOB NOT NULL, PRIMARY KEY ({self._key})) WITHOUT ROWID"
         )
-        self.drop = f"DROP TABLE IF EXISTS {self.name}"
-        self._upsert = f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})"  # noqa: S608 — names are ours
-        self._delete = f"DELETE FROM {self.name} WHERE {where}"  # noqa: S608
-        self._get = f"SELECT {key}, value FROM {self.name} WHERE {where}"  # noqa: S608
-        self._select = f"SELECT {key}, value FROM {self.name} WHERE "  # noqa: S608
+        self._select = f"SELECT {self._key}, value FROM {self.name} WHERE "  # noqa: S608 — ours
+        self._get = self._select + " AND ".join(f"{column} = ?" for column in self._columns)
 
     def write(self, connection: sqlite3.Connection, rows: Rows) -> None:
         """Write and delete rows."""
-        values = self._shape.values
-        puts, deletes = [], []
-        for (tenant, key), (row, _) in rows.items():
-            if row is None:
-                deletes.append((tenant, *key))
-            else:
-                puts.append((tenant, *key, _encode([getattr(row, name) for name in values])))
-        connection.executemany(self._upsert, puts)
-        if deletes:
-            connection.executemany(self._delete, deletes)
+        values, to_sqlite = self._shape.values, self._keys.to_sqlite
+        puts = [
+            (tenant, *to_sqlite(key), _encode([getattr(row, name) for name in values]))
+            for (tenant, key), row in rows.items()
+            if row is not None
+        ]
+        deletes = [(tenant, *to_sqlite(key)) for (tenant, key), row in rows.items() if row is None]
+        bulk.insert(connection, self.name, puts)
+        bulk.delete(connection, self.name, self._key, deletes)
 
     def get(self, connection: sqlite3.Connection, tenant: str, key: Key) -> View | None:
         """The row with this whole key."""
-        row = connection.execute(self._get, (tenant, *key)).fetchone()
+        row = connection.execute(self._get, (tenant, *self._keys.to_sqlite(key))).fetchone()
         return None if row is None else self._row(row)
 
     def slice(
@@ -58,29 +54,43 @@ class ViewTable:
         """Rows of one partition, in clustering order."""
         fixed = self._columns[: len(prefix) + 1]
         conditions = [f"{column} = ?" for column in fixed]
-        arguments = [tenant, *prefix]
-        order = "DESC" if page.reverse else "ASC"
-        if page.after is not None:
+        key = (*prefix, *(page.after or ()))
+        if page.after:
             behind = self._columns[len(fixed) : len(fixed) + len(page.after)]
             sign = "<" if page.reverse else ">"
             marks = ", ".join("?" * len(behind))
             conditions.append(f"({', '.join(behind)}) {sign} ({marks})")
-            arguments += page.after
+        order = "DESC" if page.reverse else "ASC"
         ordered = ", ".join(f"{column} {order}" for column in self._columns)
         query = f"{self._select}{' AND '.join(conditions)} ORDER BY {ordered} LIMIT ?"
-        rows = connection.execute(query, (*arguments, page.limit))
+        rows = connection.execute(query, (tenant, *self._keys.to_sqlite(key), page.limit))
         return [self._row(row) for row in rows]
 
     def _row(self, row: tuple[Any, ...]) -> View:
         values = self._decode(row[-1])
         others = (getattr(values, name) for name in self._shape.values)
-        return self._shape.view(*row[1:-1], *others)
+        return self._shape.view(*self._keys.from_sqlite(row[1:-1]), *others)
 
 
 @cache
 def view_table(view: type[View], generation: int) -> ViewTable:
-    """The table of a view in a generation."""
+    """The table of a view in a generation.
+
+    Raises:
+        FoldError: the view cannot be a table.
+    """
     return ViewTable(shape_of(view), generation)
+
+
+def table_name(view: str, generation: int) -> str:
+    """The name of the table of a view, by its own name in snake case."""
+    return f"view_{view}_{generation}"
+
+
+def fields_of(view: type[View]) -> str:
+    """The fields of a view as one text; a view that got more at its end begins with the old one."""
+    shape = shape_of(view)
+    return " ".join((*shape.key, "→", *shape.values))
 
 
 def _values_struct(view: type[View]) -> type[msgspec.Struct]:
@@ -93,10 +103,14 @@ def _values_struct(view: type[View]) -> type[msgspec.Struct]:
     defaults = {field.name: field for field in msgspec.structs.fields(view)}
     fields: list[Any] = []
     for name in shape_of(view).values:
-        default = defaults[name].default
-        fields.append(
-            (name, types[name]) if default is msgspec.NODEFAULT else (name, types[name], default)
-        )
+        field = defaults[name]
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = msgspec.field(default_factory=field.default_factory)
+            fields.append((name, types[name], default))
+        elif field.default is not msgspec.NODEFAULT:
+            fields.append((name, types[name], field.default))
+        else:
+            fields.append((name, types[name]))
     return msgspec.defstruct(f"{view.__name__}Values", fields, array_like=True, gc=False)
 
 

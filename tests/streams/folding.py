@@ -1,79 +1,42 @@
-"""Folding events by hand: one partition of one fold, and what it has brought about so far."""
+"""Folding events whose ids and times matter: a rehearsal that is told them."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
-from schemas.event import event_type_of
-from streams.batch import Batch
-from streams.cursor import Cursor
-from streams.effects import Effects
+from msgspec.structs import replace
+
+from schemas.event import Data
+from schemas.privacy import SubjectErased
+from streams.rehearsal import TENANT, Rehearsal
+from streams.views import View
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-class Folding:
-    """A fold at work.
+class Folding(Rehearsal):
+    """A fold at work."""
 
-    Attributes:
-        rows: by view, tenant and key.
-        emitted: events, in order.
-    """
-
-    def __init__(self, module: Any):
-        self._module = module
-        self._cursor = Cursor(partition=0)
-        self.state = module.State(self._cursor)
-        self.rows: dict[Any, Any] = {}
-        self.emitted: list[Any] = []
-        self._offset = 0
-
-    def fold(self, *events: Any, tenant: str = "acme", id: str = "", at: datetime = NOW):
-        """Fold events as one batch; they get the ids id0, id1 … unless there is one to give."""
-        envelopes = [
-            SimpleNamespace(
-                tenant=tenant,
-                time=at,
-                data=data,
-                id=id or f"id{self._offset + i}",
-                traceparent=None,
-            )
-            for i, data in enumerate(events)
-        ]
-        topic = event_type_of(type(events[0])).topic.name
-        offsets = range(self._offset, self._offset + len(events))
-        self._offset += len(events)
-        self._cursor.point(topic, envelopes, offsets)
-        out = Effects(self._cursor)
-        self._module.fold(Batch(self._cursor), self.state, out)
-        self._take(out)
+    def fold(
+        self, *events: Data, tenant: str = TENANT, id: str | None = None, at: datetime = NOW
+    ) -> "Folding":
+        """Fold events that came at a time, perhaps with an id."""
+        self._told = {"time": at} | ({"id": id} if id else {})
+        super().fold(*events, tenant=tenant)
         return self
 
-    def erase(self, subject: str, tenant: str = "acme"):
-        self._cursor.point("links", [SimpleNamespace(tenant=tenant)], [self._offset])
-        self._cursor.at(0)
-        out = Effects(self._cursor)
-        self._module.erase(subject, self.state, out)
-        self._take(out)
-        return self
+    def event(self, data: Data, tenant: str = TENANT) -> Any:
+        return replace(super().event(data, tenant), **self._told)
 
-    def row(self, view: Any, *key: Any, tenant: str = "acme") -> Any:
-        return self.rows.get((view, "" if view.GLOBAL else tenant, key))
+    def erase(self, subject: str) -> "Folding":
+        return self.fold(SubjectErased(subject))
 
-    def keys(self, view: Any, tenant: str = "acme") -> list[tuple[Any, ...]]:
+    def row(self, view: type[View], *key: Any, tenant: str = TENANT) -> Any:
+        return self.store.views(tenant).get(view, *key)
+
+    def keys(self, view: type[View], tenant: str = TENANT) -> list[tuple[Any, ...]]:
         """The keys of a view's rows, in order."""
         scope = "" if view.GLOBAL else tenant
-        return sorted(key for of, by, key in self.rows if of is view and by == scope)
-
-    def _take(self, out: Effects) -> None:
-        self.state.accept()
-        for view, changed in out.rows.items():
-            for (tenant, key), (row, _) in changed.items():
-                if row is None:
-                    self.rows.pop((view, tenant, key), None)
-                else:
-                    self.rows[view, tenant, key] = row
-        self.emitted += [emitted.data for emitted in out.emitted]
+        return sorted(key for by, key in self.store.rows.get(view, {}) if by == scope)
 
 
 def days(n: float) -> timedelta:

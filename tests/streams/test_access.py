@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,33 +14,24 @@ from schemas.catalog import Catalog
 from streams.access import fold as access
 from streams.access.secrets import ApiKeyText
 from streams.access.views import ApiKey, SigningKey, TenantApiKey
-from streams.batch import Batch
-from streams.cursor import Cursor
-from streams.effects import Effects
 from streams.fold import Fold
+from streams.rehearsal import Rehearsal
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 CREATED = ApiKeyCreated("k1", "hash1", "shop", ["links:read"])
 
 
-def folded(*events, tenant="acme"):
-    """The view rows after these events of a tenant."""
-    cursor = Cursor(partition=0)
-    state = access.State(cursor)
-    out = Effects(cursor)
-    envelopes = [SimpleNamespace(tenant=tenant, time=NOW, data=data) for data in events]
-    cursor.point("access", envelopes, range(len(envelopes)))
-    access.fold(Batch(cursor), state, out)
-    rows = {}
-    for view, changed in out.rows.items():
-        for (_, key), (row, _) in changed.items():
-            rows[view, key] = row
-    return rows
+def folded(*events):
+    """The views after these events of the tenant acme."""
+    rehearsal = Rehearsal(access)
+    rehearsal.fold(*events, at=NOW)
+    assert rehearsal.rejected == []
+    return rehearsal.views
 
 
 def test_a_created_key_is_found_by_its_id_and_by_its_tenant():
-    rows = folded(CREATED)
-    assert rows[ApiKey, ("k1",)] == ApiKey(
+    views = folded(CREATED)
+    assert views.get(ApiKey, "k1") == ApiKey(
         key="k1",
         tenant="acme",
         name="shop",
@@ -49,43 +39,43 @@ def test_a_created_key_is_found_by_its_id_and_by_its_tenant():
         secret_hash="hash1",
         created_at=NOW,
     )
-    listed = rows[TenantApiKey, ("acme", "k1")]
+    (listed,) = views.slice(TenantApiKey, "acme")
     assert (listed.name, listed.scopes) == ("shop", ("links:read",))
 
 
 def test_a_rotated_key_has_both_secrets_for_a_time():
     until = NOW + timedelta(days=1)
-    row = folded(CREATED, ApiKeyRotated("k1", "hash2", until))[ApiKey, ("k1",)]
+    row = folded(CREATED, ApiKeyRotated("k1", "hash2", until)).get(ApiKey, "k1")
     assert (row.secret_hash, row.previous_hash, row.previous_until) == ("hash2", "hash1", until)
 
 
 def test_only_the_secret_before_the_last_rotation_is_kept():
-    row = folded(CREATED, ApiKeyRotated("k1", "hash2", NOW), ApiKeyRotated("k1", "hash3", NOW))[
-        ApiKey, ("k1",)
-    ]
+    rotations = [ApiKeyRotated("k1", "hash2", NOW), ApiKeyRotated("k1", "hash3", NOW)]
+    row = folded(CREATED, *rotations).get(ApiKey, "k1")
     assert (row.secret_hash, row.previous_hash) == ("hash3", "hash2")
 
 
 def test_a_revoked_key_is_gone_for_good():
-    rows = folded(CREATED, ApiKeyRevoked("k1"), ApiKeyRotated("k1", "hash2", NOW))
-    assert rows[ApiKey, ("k1",)] is None
-    assert rows[TenantApiKey, ("acme", "k1")] is None
+    views = folded(CREATED, ApiKeyRevoked("k1"), ApiKeyRotated("k1", "hash2", NOW))
+    assert views.get(ApiKey, "k1") is None
+    assert views.slice(TenantApiKey, "acme") == []
 
 
 def test_keys_that_do_not_exist_are_neither_rotated_nor_revoked():
-    assert folded(ApiKeyRotated("k1", "hash2", NOW), ApiKeyRevoked("k1")) == {}
+    views = folded(ApiKeyRotated("k1", "hash2", NOW), ApiKeyRevoked("k1"))
+    assert views.get(ApiKey, "k1") is None
 
 
 def test_signing_keys_come_and_go():
     added = SigningKeyAdded("s1", "ES256", "app", ["links:read"], public_key="PEM")
-    row = folded(added)[SigningKey, ("s1",)]
+    row = folded(added).get(SigningKey, "s1")
     assert (row.tenant, row.algorithm, row.audience, row.public_key) == (
         "acme",
         "ES256",
         "app",
         "PEM",
     )
-    assert folded(added, SigningKeyRemoved("s1"))[SigningKey, ("s1",)] is None
+    assert folded(added, SigningKeyRemoved("s1")).get(SigningKey, "s1") is None
 
 
 def test_the_fold_keeps_the_rules_of_the_runtime():

@@ -1,0 +1,178 @@
+"""Rebuilding: a fold's state and views built anew from the log, beside those that are served.
+
+A new generation is folded, silently, up to what the active one has made durable; then the two are
+switched in one transaction, and the agent goes on with the new one. What the active generation had
+emitted until then the new one does not emit again, and what it had not the new one will.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+import structlog
+
+from schemas.catalog import Catalog
+from streams.agent import Agent
+from streams.commit import Generation
+from streams.decode import Rejected, decode
+from streams.effects import DueEvent, Emitted
+from streams.errors import RebuildRefused
+from streams.log import Entry, Log, Records
+from streams.outbox import Outbox
+from streams.runner import Runner
+
+log = structlog.get_logger()
+
+# The event loop is let go after each batch: some milliseconds.
+_READ_RECORDS = 2_000
+_COMMIT_RECORDS = 50_000
+
+# The active generation stands still while so many records are folded: some milliseconds.
+_NEAR_RECORDS = 2_000
+
+# Records of several topics are folded in the order in which they were appended, give or take this.
+_SLICE_MS = 1_000
+
+
+class Rebuild:
+    """Builds one generation of a fold.
+
+    Attributes:
+        folded_records: how far it is, of `total_records`; both grow.
+    """
+
+    def __init__(self, agent: Agent, log: Log, catalog: Catalog) -> None:
+        """Build what `agent.building` says, from where an earlier attempt was left.
+
+        Raises:
+            RebuildRefused: the log no longer has all that it would need.
+        """
+        assert agent.building is not None
+        self._agent = agent
+        self._log = log
+        self._catalog = catalog
+        self._generation: Generation = agent.building
+        refuse_if_incomplete(agent, log)
+        self._runners = agent.recovered(self._generation)
+        for runner in self._runners:
+            runner.outbox = _Silence()
+
+    @property
+    def total_records(self) -> int:
+        """How many records the active generation has applied."""
+        return sum(self._target().values())
+
+    @property
+    def folded_records(self) -> int:
+        """How many of them have been folded."""
+        return sum(sum(runner.offsets.values()) for runner in self._runners)
+
+    async def run(self) -> None:
+        """Build, and let the agent go on with what was built.
+
+        The agent has then to catch up with what it has not made durable.
+
+        Raises:
+            LogUnavailable: what is durable so far stays so; another `Rebuild` goes on from there.
+            VaultError: personal fields could not be opened.
+        """
+        name, number = self._generation
+        log.info("rebuilding", fold=name, generation=number, records=self.total_records)
+        while self.total_records - self.folded_records > _NEAR_RECORDS:
+            await self._fold_up_to(self._target())
+        async with self._agent.nothing_committed():
+            await self._fold_up_to(self._target())
+            await asyncio.wrap_future(self._agent.committer.activate(self._generation))
+            for runner in self._runners:
+                runner.outbox = Outbox(self._agent.fold.name, self._agent.sealer)
+            self._agent.go_on_with(self._generation, self._runners)
+        log.info("rebuilt", fold=name, generation=number)
+
+    def _target(self) -> Mapping[tuple[str, int], int]:
+        return self._agent.committer.applied(self._agent.active)
+
+    async def _fold_up_to(self, target: Mapping[tuple[str, int], int]) -> None:
+        for runner in self._runners:
+            ends = {
+                t: end for (t, partition), end in target.items() if partition == runner.partition
+            }
+            await self._fold_partition(runner, ends)
+
+    async def _fold_partition(self, runner: Runner, ends: Mapping[str, int]) -> None:
+        for records in _in_order(self._log, runner, ends):
+            runner.process(decode(self._catalog, records))
+            if runner.pending_records >= _COMMIT_RECORDS:
+                await self._commit(runner)
+            await asyncio.sleep(0)
+        for topic, end in ends.items():
+            if runner.offsets.get(topic, 0) < end:
+                runner.skip_to(topic, end)
+        await self._commit(runner)
+
+    async def _commit(self, runner: Runner) -> None:
+        commit = runner.take()
+        if commit is not None:
+            await asyncio.wrap_future(self._agent.committer.commit([commit]))
+            runner.settle()
+
+
+def refuse_if_incomplete(agent: Agent, log: Log) -> None:
+    """See that the log has everything that a fold was ever fed with.
+
+    Raises:
+        RebuildRefused: it does not.
+    """
+    partitions = log.topics()
+    for topic in agent.fold.topics:
+        for partition in range(partitions[topic]):
+            first, _ = log.bounds(topic, partition)
+            if first > 0:
+                raise RebuildRefused(
+                    f"fold {agent.fold.name} cannot be rebuilt: {topic}/{partition} only has what "
+                    f"comes from {first} on"
+                )
+
+
+class _Silence(Outbox):
+    """Nothing is said again: all of it was when the records were first folded."""
+
+    def __init__(self) -> None:
+        """Say nothing."""
+
+    def emitted(self, events: Sequence[Emitted]) -> list[Entry]:
+        return []
+
+    def due(self, events: Sequence[DueEvent]) -> dict[str, Entry]:
+        return {}
+
+    def letters(self, position: str, rejected: Rejected) -> list[Entry]:
+        return []
+
+
+def _in_order(log: Log, runner: Runner, ends: Mapping[str, int]) -> Iterator[Records]:
+    """A partition's records of several topics before some offsets, in the order of their time."""
+    unread = dict(ends)
+    read: dict[str, Records] = {}
+    while True:
+        for topic in [topic for topic in unread if topic not in read]:
+            offset = runner.offsets.get(topic, 0)
+            records = log.read(topic, runner.partition, offset, _READ_RECORDS)
+            records = records and records.until(ends[topic])
+            if records:
+                read[topic] = records
+            else:
+                del unread[topic]
+        if not read:
+            return
+        if len(unread) == 1:
+            yield read.popitem()[1]
+            continue
+        until_ms = min(records.times_ms[0] for records in read.values()) + _SLICE_MS
+        for topic, records in tuple(read.items()):
+            count = bisect_right(records.times_ms, until_ms)
+            if count == len(records):
+                yield read.pop(topic)
+            elif count:
+                offset = records.offsets[count - 1] + 1
+                yield records.until(offset)
+                read[topic] = records.since(offset)
