@@ -47,9 +47,9 @@ class Rehearsal:
 
     def __init__(self, fold: ModuleType | Fold) -> None:
         self._fold = fold if isinstance(fold, Fold) else Fold.of(fold)
-        self._catalog = catalog_of(self._fold)
-        self._sealer = Sealer(self._catalog, cast(Vault, OpenVault()))
-        self._log = MemoryLog(self._catalog.topics.values())
+        self.catalog = catalog_of(self._fold)
+        self._sealer = Sealer(self.catalog, cast(Vault, OpenVault()))
+        self._log = MemoryLog(self.catalog.topics.values())
         self._store = MemoryStore(self._log)
         generation = self._store.prepare(self._fold).active
         self._runner = Runner(self._fold, generation, 0, self._sealer, self._store)
@@ -85,7 +85,7 @@ class Rehearsal:
         """
         self._time = (at or self._time + timedelta(seconds=1)) - timedelta(seconds=1)
         for _, run in groupby(events, key=self._topic_of):
-            self._log.append([self._entry(data, tenant) for data in run]).result()
+            self._log.append([self.entry(data, tenant) for data in run]).result()
             self._fold_new()
         while self._commit():
             self._fold_new()
@@ -96,13 +96,8 @@ class Rehearsal:
         while self._commit():
             self._fold_new()
 
-    def _topic_of(self, data: Data) -> str:
-        """An erasure comes through every topic; here through the fold's first."""
-        if isinstance(data, SubjectErased):
-            return self._fold.topics[0]
-        return event_type_of(type(data)).topic.name
-
-    def _entry(self, data: Data, tenant: str) -> Entry:
+    def entry(self, data: Data, tenant: str) -> Entry:
+        """An event as a record, a second after the one before it."""
         self._time += timedelta(seconds=1)
         self._log.now_ms = int(self._time.timestamp() * 1000)
         origin = Origin(source="client/rehearsal", tenant=tenant, time=self._time)
@@ -110,11 +105,17 @@ class Rehearsal:
         entry = self._sealer.entry(data, origin, derived_id(self._log.now_ms, self._events))
         return entry._replace(topic=self._topic_of(data), partition=0)
 
+    def _topic_of(self, data: Data) -> str:
+        """An erasure comes through every topic; here through the fold's first."""
+        if isinstance(data, SubjectErased):
+            return self._fold.topics[0]
+        return event_type_of(type(data)).topic.name
+
     def _fold_new(self) -> None:
         for topic in self._fold.topics:
             records = self._log.read(topic, 0, self._runner.offsets.get(topic, 0), _ALL)
             if records is not None:
-                self._runner.process(decode(self._catalog, records))
+                self._runner.process(decode(self.catalog, records))
 
     def _commit(self) -> bool:
         """Commit what is pending; whether there was anything."""
@@ -128,7 +129,7 @@ class Rehearsal:
         return True
 
     def _appended(self) -> list[Data]:
-        events = [self._catalog.decoder(e.topic).one(e.value) for e in self._brought_about]
+        events = [self.catalog.decoder(e.topic).one(e.value) for e in self._brought_about]
         return [self._sealer.opened(event).data for event in events]
 
 
