@@ -105,6 +105,7 @@ class Gateway:
     async def start(self) -> None:
         """Take requests."""
         await self._stack.enter_async_context(self._outbound)
+        self._keys.prepare()
         self._stack.push_async_callback(self._keys.stop)
         await self._redirects.start()
         self._stack.push_async_callback(self._redirects.stop)
