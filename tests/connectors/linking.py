@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 from redirecting import CATALOG, KEYS, Gateway, Platform, platform_in
 
 from connectors.gateway.links.api import LinkApi, LinkDeps
@@ -17,11 +18,11 @@ from connectors.gateway.links.routes import ROUTES
 from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.settings import GatewaySettings
 from connectors.outbound import Outbound
-from schemas.access import ApiKeyCreated
+from schemas.access import ApiKeyCreated, SigningKeyAdded
 from schemas.ids import uuid7
 from schemas.links import LINKS, LinkRequested
 from streams.access.secrets import ApiKeyText
-from streams.access.views import ApiKey
+from streams.access.views import ApiKey, SigningKey
 from streams.decode import decode
 from streams.links.blocks import Blocks
 from streams.links.urls import UrlRules
@@ -30,6 +31,7 @@ from streams.sealing import Sealer
 
 PUBLIC_URL = "https://sho.rt"
 TARGET = "https://example.com/page"
+_JWT_SECRET = b"a secret that is long enough for HS256"
 ALL_SCOPES = ("links:read", "links:write", "links:delete")
 
 
@@ -91,9 +93,23 @@ class Api:
         )
         (position,) = self.platform.append(created, tenant=tenant)
         self.platform.loop.run(self.platform.store.wait(ApiKey, position, 5))
+        return self._client(str(text), gateway or self.gateway)
+
+    def user(self, tenant: str, name: str) -> httpx.Client:
+        """A client of a tenant's user, with a token."""
+        kid = f"kid-{tenant}"
+        self.platform.vault.put_secret(tenant, "jwt", _JWT_SECRET)
+        added = SigningKeyAdded(kid, "HS256", "app", list(ALL_SCOPES), secret="jwt")
+        (position,) = self.platform.append(added, tenant=tenant)
+        self.platform.loop.run(self.platform.store.wait(SigningKey, position, 5))
+        claims = {"sub": name, "aud": "app", "exp": 4_000_000_000}
+        token = jwt.encode(claims, _JWT_SECRET, "HS256", headers={"kid": kid})
+        return self._client(token, self.gateway)
+
+    def _client(self, credentials: str, gateway: LinkGateway) -> httpx.Client:
         client = httpx.Client(
-            base_url=f"http://127.0.0.1:{(gateway or self.gateway).port}",
-            headers={"Authorization": f"Bearer {text}"},
+            base_url=f"http://127.0.0.1:{gateway.port}",
+            headers={"Authorization": f"Bearer {credentials}"},
             timeout=20,
         )
         return self._opened.enter_context(client)

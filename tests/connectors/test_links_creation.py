@@ -450,3 +450,19 @@ def test_who_made_a_link_is_known_by_their_pseudonym_alone(api: Api):
     claim = api.claims(api.make()["key"])
     assert [type(c) for c in claim] == [LinkRequested]
     assert claim[0].created_by is None  # an API key is nobody's
+
+
+def test_a_user_who_makes_a_link_is_named_in_the_log_by_a_pseudonym_alone(api: Api):
+    caller = api.user("acme", "ann@example.com")
+    key = caller.post(URLS, json={"long_url": TARGET}).json()["key"]
+    pseudonym = api.platform.vault.find("acme", "ann@example.com")
+    assert [claim.created_by for claim in api.claims(key)] == [pseudonym]
+    assert api.link(key).created_by == pseudonym
+    assert pseudonym not in caller.get(f"{URLS}/{key}").text
+
+
+def test_users_of_one_signing_key_have_limits_of_their_own(tmp_path):
+    with api_in(tmp_path, LinkSettings(creations_per_minute=1)) as api:
+        ann, bob = api.user("acme", "ann"), api.user("acme", "bob")
+        answers = [c.post(URLS, json={"long_url": TARGET}).status_code for c in (ann, bob, ann)]
+        assert answers == [201, 201, 429]
