@@ -1,5 +1,6 @@
 """The gateway of one process: HTTP on one port, over the log and the views of a data directory."""
 
+import time
 from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from connectors.outbound import Outbound
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.errors import NoHost
 from sixfold.first_start import KEY_SPACE_SECRET
+from sixfold.memory import settle, unsettle
 from sixfold.platform import Platform
 from sixfold.settings import LinksSection
 from sixfold.wiring import CATALOG
@@ -44,7 +46,7 @@ class Gateway:
         self._stack = AsyncExitStack()
         name, spill = _spill(platform)
         self._stack.callback(spill.close)
-        date = DateLine(0.0)
+        date = DateLine(time.time())
         passwords = Passwords()
         link_settings = _link_settings(platform.settings.links)
         self._redirects = Redirects(
@@ -111,9 +113,11 @@ class Gateway:
         self._stack.push_async_callback(self._redirects.stop)
         await self._server.start()
         self._stack.push_async_callback(self._server.stop)
+        settle()
 
     async def stop(self) -> None:
         """Finish the requests in flight, and make their clicks durable."""
+        unsettle()
         await self._stack.aclose()
 
 

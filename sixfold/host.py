@@ -1,7 +1,6 @@
 """The host: the one process that runs the agents of an embedded data directory."""
 
 import asyncio
-import gc
 from contextlib import AsyncExitStack
 
 import structlog
@@ -12,6 +11,7 @@ from connectors.log.upkeep import Upkeep
 from connectors.store.sqlite import SqliteCommitter, applied_offset
 from sixfold.first_start import first_start
 from sixfold.gateway import Gateway
+from sixfold.memory import settle, unsettle
 from sixfold.platform import Platform
 from sixfold.settings import Settings
 from sixfold.wiring import CATALOG, FOLDS
@@ -19,10 +19,6 @@ from streams.agent import Agent
 from streams.application import Application
 
 log = structlog.get_logger()
-
-# Most objects of a host live long (state) or die young (events); collecting the old ones again and
-# again costs milliseconds each time and finds nothing.
-_GC_THRESHOLDS = (50_000, 50, 100)
 
 
 class Host:
@@ -56,8 +52,7 @@ class Host:
         except BaseException:
             await self._stack.aclose()
             raise
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        settle()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until `stopping` is set.
@@ -79,7 +74,7 @@ class Host:
 
     async def stop(self) -> None:
         """Stop taking requests, make durable what was folded, and close."""
-        gc.unfreeze()
+        unsettle()
         await self._stack.aclose()
 
     def _start_upkeep(self) -> None:
