@@ -19,5 +19,5 @@ class RecordRejected(Data):
 class RecordRequeued(Data):
     """A rejected record was appended to its topic again, for the fold that had rejected it."""
 
-    position: str  # of the dead letter that said so
+    position: str  # of the record that was rejected
     fold: str

@@ -7,19 +7,21 @@ emitted until then the new one does not emit again, and what it had not the new 
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import structlog
 
 from schemas.catalog import Catalog
 from streams.agent import Agent
 from streams.commit import Generation
+from streams.dead import dead_letters
 from streams.decode import Rejected, decode
 from streams.effects import DueEvent, Emitted
 from streams.errors import RebuildRefused
 from streams.log import Entry, Log, Records
 from streams.outbox import Outbox
 from streams.runner import Runner
+from streams.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -54,8 +56,11 @@ class Rebuild:
         self._generation: Generation = agent.building
         refuse_if_incomplete(agent, log)
         self._runners = agent.recovered(self._generation)
+        fold = agent.fold.name
+        letters = [letter for letter in dead_letters(log, catalog) if letter.fold == fold]
+        rejected = {str(letter.record) for letter in letters}
         for runner in self._runners:
-            runner.outbox = _Silence()
+            runner.outbox = _Silence(fold, agent.sealer, rejected)
 
     @property
     def total_records(self) -> int:
@@ -134,19 +139,26 @@ def refuse_if_incomplete(agent: Agent, log: Log) -> None:
 
 
 class _Silence(Outbox):
-    """Nothing is said again: all of it was when the records were first folded."""
+    """What was said when records were first folded is not said again.
 
-    def __init__(self) -> None:
-        """Say nothing."""
+    A new version may reject a record that the old one took: that is new, and said.
+    """
+
+    def __init__(self, fold: str, sealer: Sealer, rejected: Set[str]) -> None:
+        super().__init__(fold, sealer)
+        self._rejected = rejected
 
     def emitted(self, events: Sequence[Emitted]) -> list[Entry]:
+        """Nothing."""
         return []
 
     def due(self, events: Sequence[DueEvent]) -> dict[str, Entry]:
+        """Nothing."""
         return {}
 
     def letters(self, position: str, rejected: Rejected) -> list[Entry]:
-        return []
+        """The dead letter of a record that had none."""
+        return [] if position in self._rejected else super().letters(position, rejected)
 
 
 def _in_order(log: Log, runner: Runner, ends: Mapping[str, int]) -> Iterator[Records]:
