@@ -89,7 +89,7 @@ class Nowhere(dict[Any, Any]):
     def _refuse(self, *_: Any) -> NoReturn:
         raise no_record()
 
-    __getitem__ = __setitem__ = __contains__ = __len__ = get = pop = setdefault = _refuse
+    __getitem__ = __setitem__ = __contains__ = get = pop = setdefault = keys = _refuse
 
 
 NOWHERE: Any = Nowhere()
