@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from base64 import b64decode, b64encode
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -184,8 +185,9 @@ def ask_from_a_process(directory: Path) -> list[str]:
 
 
 def test_processes_racing_for_a_new_vault_agree_on_key_and_pseudonyms(tmp_path):
-    with get_context("spawn").Pool(3) as pool:
-        first, second, third = pool.map(ask_from_a_process, [tmp_path] * 3, chunksize=1)
+    # An executor, since a pool would wait for ever for a worker that died.
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        first, second, third = pool.map(ask_from_a_process, [tmp_path] * 3)
     assert first == second == third
     assert len(set(first)) == 100
 
