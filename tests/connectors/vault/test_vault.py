@@ -1,9 +1,9 @@
+import json
 import sqlite3
+import subprocess
+import sys
 import threading
 from base64 import b64decode, b64encode
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,6 @@ from connectors.errors import MasterKeyError, NewerFormat
 from connectors.vault.database import Database
 from connectors.vault.datakey import DataKey
 from connectors.vault.framing import framed
-from connectors.vault.keyfile import KeyFile
 from connectors.vault.master import EphemeralMasterKey
 from connectors.vault.sqlite import SqliteVault
 from schemas.fields import Subject
@@ -179,15 +178,21 @@ def test_threads_racing_for_a_person_get_one_pseudonym(vault, desk):
     assert len(set(found)) == 20
 
 
-def ask_from_a_process(directory: Path) -> list[str]:
-    vault = SqliteVault.open(directory, KeyFile.create(directory / "master.key"))
-    return [vault.pseudonym("acme", f"person {n}") for n in range(100)]
+ASK = """
+import json, sys
+from pathlib import Path
+from connectors.vault.keyfile import KeyFile
+from connectors.vault.sqlite import SqliteVault
+directory = Path(sys.argv[1])
+vault = SqliteVault.open(directory, KeyFile.create(directory / "master.key"))
+print(json.dumps([vault.pseudonym("acme", f"person {n}") for n in range(100)]))
+"""
 
 
 def test_processes_racing_for_a_new_vault_agree_on_key_and_pseudonyms(tmp_path):
-    # An executor, since a pool would wait for ever for a worker that died.
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        first, second, third = pool.map(ask_from_a_process, [tmp_path] * 3)
+    command = [sys.executable, "-c", ASK, str(tmp_path)]
+    asking = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    first, second, third = (json.loads(process.communicate(timeout=60)[0]) for process in asking)
     assert first == second == third
     assert len(set(first)) == 100
 
