@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.tables.manager import TableManager
 
 from schemas.catalog import Catalog
 from streams.agent import Agent
@@ -42,6 +43,7 @@ class Application(faust.App):
             stream_wait_empty=False,
             stream_buffer_maxsize=_BUFFERED_BATCHES,
             autodiscover=False,
+            TableManager=_NoTables,
         )
         self.event_log = log
         self._running = list(agents)
@@ -131,6 +133,14 @@ def _ticking(agent: Agent, log: Log) -> Callable[[], Awaitable[None]]:
         agent.tick(datetime.now(UTC), log)
 
     return tick
+
+
+class _NoTables(TableManager):
+    """Does not wait a second for Faust's tables to be declared: there are none."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class _BatchSchema(faust.Schema[Any, Any]):
