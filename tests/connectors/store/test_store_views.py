@@ -1,0 +1,200 @@
+"""What every store does alike: rows as they were written, in clustering order, tenant by tenant."""
+
+import asyncio
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from stores import BIRDS, NOON, Everyone, Keys, Sighting, Total, memory_pair, sqlite_pair
+
+from connectors.log.sqlite import SqliteLog
+from schemas.fields import Subject
+from streams.errors import BadPosition, FoldError, NotYetApplied
+from streams.log import Position
+from streams.views import View, Views, shape_of
+
+DAY = date(2026, 5, 1)
+
+
+def put(pair, *rows, tenant="acme"):
+    generation = pair.prepare().active
+    for row in rows:
+        scope = "" if row.GLOBAL else tenant
+        pair.write(generation, {type(row): {(scope, key_of(row)): row}})
+
+
+def key_of(row):
+    return tuple(getattr(row, name) for name in shape_of(type(row)).key)
+
+
+SIGHTING = Sighting(
+    bird="owl",
+    day=DAY,
+    at=NOON,
+    number=1,
+    is_ringed=True,
+    by=Subject("ann"),
+    kind="alone",
+    weight=1.5,
+    tag=b"\x00\xff",
+    note="höher",
+    others=("a", "b"),
+)
+
+
+def sighting(**changed):
+    return replace(SIGHTING, **changed)
+
+
+def test_a_row_comes_back_as_it_was_written_whatever_its_key_is_made_of(pair):
+    put(pair, sighting())
+    row = pair.get(Sighting, *key_of(sighting()))
+    assert row == sighting()
+    assert [type(value) for value in key_of(row)] == [type(value) for value in key_of(sighting())]
+
+
+def test_there_is_no_row_where_none_was_written(pair):
+    put(pair, Total("owl", 5, 1, 7))
+    assert pair.get(Total, "owl", 5, 2) is None
+    assert pair.get(Total, "owl", 5, 1, tenant="globex") is None
+    assert pair.slice(Total, "wren") == []
+
+
+def test_a_later_row_takes_the_earlier_one_s_place_and_a_deleted_one_is_gone(pair):
+    put(pair, Total("owl", 5, 1, 7), Total("owl", 5, 1, 8), Total("owl", 5, 2, 1))
+    generation = pair.prepare().active
+    pair.write(generation, {Total: {("acme", ("owl", 5, 2)): None, ("acme", ("x", 1, 1)): None}})
+    assert pair.slice(Total, "owl") == [Total("owl", 5, 1, 8)]
+
+
+def test_a_row_may_be_nothing_but_a_key(pair):
+    put(pair, Keys("a"))
+    assert pair.get(Keys, "a") == Keys("a")
+
+
+def test_rows_come_in_clustering_order(pair):
+    rows = [Total("owl", month, day, 1) for month in (2, 10, 1) for day in (9, 10, -3)]
+    put(pair, *rows)
+    assert pair.slice(Total, "owl") == sorted(rows, key=key_of)
+    assert pair.slice(Total, "owl", reverse=True) == sorted(rows, key=key_of, reverse=True)
+    assert [row.day for row in pair.slice(Total, "owl", 10)] == [-3, 9, 10]
+
+
+def test_times_are_ordered_as_times(pair):
+    times = [NOON + timedelta(microseconds=n) for n in (0, -1, 10**12, -(10**15))]
+    put(pair, *(sighting(at=at) for at in times))
+    assert [row.at for row in pair.slice(Sighting, "owl", DAY)] == sorted(times)
+    after = pair.slice(Sighting, "owl", DAY, after=(NOON,))
+    assert [row.at for row in after] == [NOON + timedelta(microseconds=10**12)]
+
+
+def test_texts_are_ordered_by_their_code_points(pair):
+    texts = ["b", "B", "ä", "z", "", "a b", "💧", "\uffff"]
+    put(pair, *(sighting(by=Subject(text)) for text in texts))
+    found = [row.by for row in pair.slice(Sighting, "owl", DAY, NOON, 1, True)]
+    assert found == sorted(texts)
+
+
+def test_a_page_begins_behind_a_key_and_has_a_limit(pair):
+    put(pair, *(Total("owl", month, day, 1) for month in (1, 2) for day in (1, 2, 3)))
+    page = pair.slice(Total, "owl", after=(1, 2), limit=2)
+    assert [(row.month, row.day) for row in page] == [(1, 3), (2, 1)]
+    page = pair.slice(Total, "owl", after=(2, 1), reverse=True)
+    assert [(row.month, row.day) for row in page] == [(1, 3), (1, 2), (1, 1)]
+    assert [row.day for row in pair.slice(Total, "owl", 2, after=(1,))] == [2, 3]
+    assert [row.month for row in pair.slice(Total, "owl", after=(1,))] == [2, 2, 2]
+    assert pair.slice(Total, "owl", limit=0) == []
+
+
+def test_tenants_with_the_same_keys_do_not_mix(pair):
+    put(pair, Total("owl", 5, 1, 1))
+    put(pair, Total("owl", 5, 1, 2), tenant="globex")
+    assert pair.slice(Total, "owl") == [Total("owl", 5, 1, 1)]
+    assert pair.get(Total, "owl", 5, 1, tenant="globex") == Total("owl", 5, 1, 2)
+
+
+def test_global_views_are_everybody_s(pair):
+    put(pair, Everyone("owl", 3))
+    for tenant in ("acme", "globex"):
+        assert pair.get(Everyone, "owl", tenant=tenant) == Everyone("owl", 3)
+
+
+def test_a_view_that_no_fold_writes_cannot_be_read(pair):
+    class Unknown(View):
+        pass
+
+    pair.prepare()
+    with pytest.raises(FoldError, match="no fold writes the view Unknown"):
+        pair.get(Unknown, "a")
+
+
+def test_a_reader_waits_until_a_position_is_applied(pair):
+    generation = pair.prepare().active
+
+    async def main():
+        waiting = asyncio.create_task(pair.views.wait(Total, Position("sightings", 0, 4), 5.0))
+        await asyncio.sleep(0.01)
+        pair.write(generation, {}, sightings=4)
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        pair.write(
+            generation, {Total: {("acme", ("owl", 5, 1)): Total("owl", 5, 1, 1)}}, sightings=5
+        )
+        await waiting
+        views = Views(pair.views, "acme", after=Position("sightings", 0, 4))
+        assert await views.get(Total, "owl", 5, 1) == Total("owl", 5, 1, 1)
+        assert await views.slice(Total, "owl") == [Total("owl", 5, 1, 1)]
+
+    asyncio.run(main())
+
+
+def test_a_reader_does_not_wait_for_ever(pair):
+    pair.prepare()
+    with pytest.raises(NotYetApplied, match="sightings/1/0 was not applied"):
+        asyncio.run(pair.views.wait(Total, Position("sightings", 1, 0), 0.01))
+
+
+def test_a_position_of_a_topic_that_does_not_feed_a_view_means_nothing(pair):
+    pair.prepare()
+    with pytest.raises(BadPosition, match="others/0/0: this reads what is fed by sightings"):
+        asyncio.run(pair.views.wait(Total, Position("others", 0, 0), 1))
+
+
+TOTALS = st.builds(
+    Total,
+    st.sampled_from(["owl", "wren"]),
+    st.integers(-2, 2),
+    st.integers(-2, 2),
+    st.integers(0, 9),
+)
+PAGES = st.fixed_dictionaries(
+    {
+        "limit": st.integers(0, 6),
+        "reverse": st.booleans(),
+        "after": st.one_of(
+            st.none(),
+            st.tuples(st.integers(-2, 2)),
+            st.tuples(st.integers(-2, 2), st.integers(-2, 2)),
+        ),
+    }
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TOTALS, max_size=20), PAGES)
+def test_both_stores_give_the_same_pages(tmp_path_factory, rows, page):
+    path = tmp_path_factory.mktemp("pages") / "log.db"
+    sqlite_log = SqliteLog(path, "NORMAL", watermark_bytes=0)
+    try:
+        pages = []
+        for made in (memory_pair(BIRDS), sqlite_pair(sqlite_log, BIRDS)):
+            put(made, *rows)
+            pages.append(made.slice(Total, "owl", **page))
+    finally:
+        sqlite_log.close()
+    assert pages[0] == pages[1]
+    ordered = [key_of(row) for row in pages[0]]
+    assert all((a > b) if page["reverse"] else (a < b) for a, b in pairwise(ordered))
