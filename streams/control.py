@@ -16,15 +16,20 @@ from streams.rebuild import Rebuild, refuse_if_incomplete
 
 log = structlog.get_logger()
 
-_RETRY_S = 1.0
+_RETRY_S = 0.5
 
 
 class Control:
-    """Has the generations of agents built, one at a time."""
+    """Has the generations of agents built, one at a time.
+
+    Attributes:
+        position: the offset of the first request that was not looked at.
+    """
 
     def __init__(self, log: Log, catalog: Catalog, agents: Sequence[Agent]) -> None:
         self._log = log
         self._catalog = catalog
+        self.position = 0
         self._agents = {agent.fold.name: agent for agent in agents}
 
     async def run(self) -> None:
@@ -40,11 +45,12 @@ class Control:
                 await self._build(agent)
         if CONTROL.name not in self._catalog.topics:
             return
-        async for records in follow(self._log, CONTROL.name, 0, 0):
+        async for records in follow(self._log, CONTROL.name, 0, self.position):
             decoded = decode(self._catalog, records)
             for offset, event in zip(decoded.offsets, decoded.events, strict=True):
                 if isinstance(event.data, RebuildRequested):
                     await self._obey(event.data, offset)
+            self.position = records.next_offset
 
     async def _obey(self, request: RebuildRequested, offset: int) -> None:
         agent = self._agents.get(request.fold)

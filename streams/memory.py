@@ -21,7 +21,7 @@ _Rows = dict[tuple[str, Key], View]
 
 
 class MemoryLog:
-    """`streams.log.Log` in memory, for one event loop.
+    """`streams.log.Log` in memory, for one thread.
 
     Attributes:
         now_ms: when records that are appended next were appended.
@@ -33,7 +33,7 @@ class MemoryLog:
         self.now_ms = 0
         self._records: dict[_Where, list[tuple[int, Entry]]] = {}
         self._version = 0
-        self._grown = asyncio.Event()
+        self._waiting: set[asyncio.Event] = set()
         self.create(topics)
 
     def create(self, topics: Iterable[Topic]) -> None:
@@ -60,7 +60,8 @@ class MemoryLog:
             positions.append(Position(entry.topic, entry.partition, len(records)))
             records.append((self.now_ms, entry))
         self._version += 1
-        self._grown.set()
+        for waiting in self._waiting:
+            waiting.set()
         return _done(positions)
 
     def read(self, topic: str, partition: int, offset: int, max_records: int) -> Records | None:
@@ -88,13 +89,17 @@ class MemoryLog:
 
     async def changed(self, version: int, timeout_s: float) -> bool:
         """Wait until `version()` is another than the one given; False if it is not in time."""
+        if self._version != version:
+            return True
+        grown = asyncio.Event()
+        self._waiting.add(grown)
         try:
             async with asyncio.timeout(timeout_s):
-                while self._version == version:
-                    self._grown.clear()
-                    await self._grown.wait()
+                await grown.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting.discard(grown)
         return True
 
     def _partition(self, topic: str, partition: int) -> list[tuple[int, Entry]]:
@@ -168,7 +173,8 @@ class MemoryStore:
         self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
     ) -> set[str]:
         """Which of these event ids have been applied already, after a time."""
-        seen = self._built[generation].seen
+        built = self._built.get(generation)  # a runner may ask whose generation was just dropped
+        seen = built.seen if built else {}
         return {id for id in ids if seen.get((topic, id), since_ms) > since_ms}
 
     def commit(self, commits: Sequence[Commit]) -> "Future[object]":

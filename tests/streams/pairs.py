@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.log.sqlite import SqliteLog
+from connectors.store.generations import active_generation
 from connectors.store.sqlite import SqliteCommitter
 from connectors.store.tables import view_table
 from schemas.catalog import Catalog
@@ -23,7 +24,7 @@ class MemoryPair:
 
     def rows(self, fold: Fold) -> dict[str, Any]:
         """Every row of every view of a fold, by view."""
-        built = self.store._built[self.store.prepare(fold).active]
+        built = self.store._built[self.store._active[fold.name]]
         return {view.__name__: built.rows.get(view, {}) for view in fold.views}
 
     def close(self):
@@ -42,8 +43,8 @@ class SqlitePair:
         self._open()
 
     def rows(self, fold: Fold) -> dict[str, Any]:
-        number = self.store.prepare(fold).active.number
         reader = self.log.reader()
+        number = active_generation(reader, fold.name)
         return {
             view.__name__: sorted(reader.execute(f"SELECT * FROM {view_table(view, number).name}"))
             for view in fold.views
