@@ -124,6 +124,7 @@ class AsyncClient:
 
         Raises:
             OSError: the spill's disk is full.
+            Undelivered: the client is closed.
         """
         pending = _pending(type, data, time, id)
         await self._queue(pending)
@@ -141,7 +142,8 @@ class AsyncClient:
 
         Raises:
             Rejected: it was refused.
-            Undelivered: the client was closed before it could be delivered.
+            Undelivered: the client was closed before it could be delivered. The spill does not
+                keep it: whoever appends it again would have it twice.
         """
         pending = _pending(type, data, time, id)
         pending.done = asyncio.get_running_loop().create_future()
@@ -165,28 +167,43 @@ class AsyncClient:
         if self._sending is None:
             return
         self._closing = True
+        async with self._changed:  # those who wait for room need not any more
+            self._changed.notify_all()
         delivered = await self.flush(self._options.close_timeout_s)
-        self._sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._sending
-        self._sending = None
-        await self._gateway.close()
-        self._leave()
+        sending, self._sending = self._sending, None
+        sending.cancel()
+        try:
+            with suppress(asyncio.CancelledError):
+                await sending
+        finally:
+            await self._gateway.close()
+            async with self._changed:  # a `send` may be pushing on a thread
+                self._leave()
         if not delivered and self._spill is None:
             raise Undelivered(f"{len(self._pending)} events were not delivered; give a spill file")
 
     async def _queue(self, pending: _Pending) -> None:
+        spill = self._spill if pending.done is None else None
         async with self._changed:
-            if self._spill is not None and pending.done is None and self._must_spill():
-                await asyncio.to_thread(self._spill.push, [pending.event])
+            await self._changed.wait_for(
+                lambda: (
+                    self._closing
+                    or self._has_room()
+                    or (spill is not None and (self._away or bool(spill)))
+                )
+            )
+            if self._closing:
+                raise Undelivered(f"event {pending.id} was not sent: the client is closed")
+            # To disk go events behind those that are there, and when memory is full.
+            if spill is not None and (bool(spill) or not self._has_room()):
+                pushing = asyncio.create_task(asyncio.to_thread(spill.push, [pending.event]))
+                try:
+                    await asyncio.shield(pushing)
+                finally:  # a thread cannot be cancelled, and nobody else may write until it is done
+                    await asyncio.wait([pushing])
             else:
-                await self._changed.wait_for(self._has_room)
                 self._pending.append(pending)
             self._changed.notify_all()
-
-    def _must_spill(self) -> bool:
-        """Whether events go to disk: behind those that are there, or when memory is full."""
-        return bool(self._spill) or (self._away and not self._has_room())
 
     def _has_room(self) -> bool:
         return len(self._pending) < self._options.max_pending_events
@@ -220,7 +237,8 @@ class AsyncClient:
         delivered = await self._delivered(events)
         for index, event in enumerate(events):
             self._settle(msgspec.json.decode(event)["id"], None, index, delivered)
-        self._spill.pop(events)
+        async with self._changed:  # a `send` may be pushing on a thread
+            self._spill.pop(events)
 
     def _next_batch(self) -> list[_Pending]:
         batch: list[_Pending] = []
@@ -257,7 +275,8 @@ class AsyncClient:
             return
         rejected = Rejected(id, reasons)
         if self._on_rejected is not None:
-            self._on_rejected(rejected)
+            # Not from here: what it raises is the loop's to report, and must not stop the sending.
+            asyncio.get_running_loop().call_soon(self._on_rejected, rejected)
         if done is not None and not done.done():
             done.set_exception(rejected)
 
@@ -267,8 +286,9 @@ class AsyncClient:
             if pending.done is not None and not pending.done.done():
                 pending.done.set_exception(Undelivered(f"event {pending.id} was not delivered"))
         if self._spill is not None:
-            if self._pending:
-                self._spill.push([pending.event for pending in self._pending])
+            kept = [pending.event for pending in self._pending if pending.done is None]
+            if kept:  # older than what is in the spill
+                self._spill.push_front(kept)
             self._spill.close()
 
 

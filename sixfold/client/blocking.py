@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from sixfold.client.asynchronous import AsyncClient, Options, Receipt
-from sixfold.client.errors import Rejected
+from sixfold.client.errors import Rejected, Undelivered
 
 T = TypeVar("T")
 
@@ -91,6 +91,9 @@ class Client:
         self.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise Undelivered("the client is closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:

@@ -6,7 +6,7 @@ class ClientError(Exception):
 
 
 class Undelivered(ClientError):
-    """Events could not be delivered, and there was no spill to keep them in."""
+    """Events could not be delivered, and no spill keeps them."""
 
 
 class Rejected(ClientError):

@@ -115,7 +115,7 @@ def _delivered(answer: httpx.Response, count: int) -> Delivered:
     if answer.is_error and not refusals:  # the whole request: a key without the scope, for one
         refusals = {index: [decoded.detail] for index in range(count)}
     positions = {event.index: event.position for event in decoded.events}
-    if len(positions.keys() | refusals.keys()) < count:
+    if not positions.keys() | refusals.keys() >= set(range(count)):
         raise Unreachable("the answer does not say what became of every event")
     return Delivered(positions, refusals)
 

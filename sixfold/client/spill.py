@@ -18,6 +18,7 @@ _MAGIC = b"sixfold1"
 _HEAD = struct.Struct("<Q")
 _FRAME = struct.Struct("<II")
 _START = len(_MAGIC) + _HEAD.size
+_COPY_BYTES = 1 << 20
 
 
 class Spill:
@@ -52,14 +53,40 @@ class Spill:
         Raises:
             OSError: the disk is full or gone; nothing was added.
         """
-        frames = b"".join(_FRAME.pack(len(e), zlib.crc32(e)) + e for e in events)
+        frames = _frames(events)
         try:
-            os.pwrite(self._file, frames, self._end)
+            _write(self._file, frames, self._end)
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, self._end)
             raise
         self._end += len(frames)
+
+    def push_front(self, events: Sequence[bytes]) -> None:
+        """Add events before all others; they are on disk when this returns.
+
+        Raises:
+            OSError: the disk is full or gone; nothing was added.
+        """
+        if not self:
+            self.push(events)
+            return
+        frames = _frames(events)
+        aside = self._path.with_name(self._path.name + ".new")
+        file = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            end = _write(file, _MAGIC + _HEAD.pack(_START) + frames, 0)
+            for at in range(self._head, self._end, _COPY_BYTES):
+                rest = os.pread(self._file, min(_COPY_BYTES, self._end - at), at)
+                end = _write(file, rest, end)
+            os.fsync(file)
+            aside.replace(self._path)
+        except OSError:
+            os.close(file)
+            aside.unlink(missing_ok=True)
+            raise
+        os.close(self._file)
+        self._file, self._head, self._end = file, _START, end
 
     def peek(self, max_events: int, max_bytes: int) -> list[bytes]:
         """The first events, at least one if there is any."""
@@ -96,7 +123,21 @@ class Spill:
         while at + _FRAME.size <= size:
             length, crc = _FRAME.unpack(os.pread(self._file, _FRAME.size, at))
             event = os.pread(self._file, length, at + _FRAME.size)
-            if len(event) < length or zlib.crc32(event) != crc:
+            # A crash may leave zeros, which are the frame of an event of no bytes: there is none.
+            if not length or len(event) < length or zlib.crc32(event) != crc:
                 break
             at += _FRAME.size + length
         return at
+
+
+def _frames(events: Sequence[bytes]) -> bytes:
+    return b"".join(_FRAME.pack(len(e), zlib.crc32(e)) + e for e in events)
+
+
+def _write(file: int, data: bytes, at: int) -> int:
+    """Write all of it, which one call need not do when the disk is nearly full; where it ends."""
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(file, rest, at)
+        rest, at = rest[written:], at + written
+    return at
