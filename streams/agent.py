@@ -24,12 +24,12 @@ log = structlog.get_logger()
 
 # Folding stops when this much waits for the disk: memory is bounded, and so is what is lost when
 # the process dies and has to be folded again.
-_MAX_PENDING_RECORDS = 50_000
+_MAX_PENDING_RECORDS = 100_000
 
 # While an agent catches up, nobody waits for a single record, and keys repeat: commits are put off
 # a little, and get fewer and larger.
 _BULK_RECORDS = 1_000
-_BULK_WAIT_S = 0.05
+_BULK_WAIT_S = 0.1
 
 _READ_RECORDS = 4_000
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from schemas.catalog import Catalog
 from streams.agent import Agent
 from streams.control import Control
 from streams.decode import Decoded, decode
-from streams.log import Log
+from streams.log import Log, Records
 
 log = structlog.get_logger()
 
@@ -108,9 +109,9 @@ class Application(faust.App):
         topic = self.topic(*agent.fold.topics, schema=self._schema, maxsize=_BUFFERED_BATCHES)
 
         async def run(stream: Any) -> None:
-            async for decoded in stream:
+            async for delivery in stream:
                 try:
-                    await self._feed(agent, decoded)
+                    await self._feed(agent, delivery.decoded)
                 except Exception as error:
                     log.exception("agent failed", fold=agent.fold.name)
                     await self.crash(error)
@@ -143,8 +144,23 @@ class _NoTables(TableManager):
         await self.recovery.start()
 
 
+class _Delivery:
+    """A batch of records, decoded by the first agent that comes to it.
+
+    Not before: what has just been decoded is still in the processor's cache.
+    """
+
+    def __init__(self, catalog: Catalog, records: Records) -> None:
+        self._catalog = catalog
+        self._records = records
+
+    @cached_property
+    def decoded(self) -> Decoded:
+        return decode(self._catalog, self._records)
+
+
 class _BatchSchema(faust.Schema[Any, Any]):
-    """Decodes a message, which is a batch of records, once for all agents of its topic."""
+    """Takes a message for what it is: a batch of records, the same for all agents of its topic."""
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(key_serializer="raw", value_serializer="raw")
@@ -153,8 +169,7 @@ class _BatchSchema(faust.Schema[Any, Any]):
     def compile(self, app: Any, **kwargs: Any) -> Any:
         """A function from message to Faust event."""
 
-        async def decode_message(message: Any, *, propagate: bool = False) -> Any:
-            decoded = decode(self._catalog, message.value)
-            return app.create_event(None, decoded, None, message)
+        async def delivery_of(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(None, _Delivery(self._catalog, message.value), None, message)
 
-        return decode_message
+        return delivery_of

@@ -25,10 +25,11 @@ class Batch(Generic[D]):
         return len(self._cursor.events)
 
     def __iter__(self) -> Iterator[Event[D]]:
-        cursor = self._cursor
+        cursor, tenant = self._cursor, None
         events = cast(Sequence[Event[D]], cursor.events)
         for cursor.index, event in enumerate(events):
-            if event.tenant != cursor.tenant:
-                cursor.enter(event.tenant)
+            if event.tenant != tenant:
+                tenant = event.tenant
+                cursor.enter(tenant)
             yield event
         cursor.enter(None)

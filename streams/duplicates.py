@@ -7,7 +7,6 @@ its copy that is requeued is new once, whatever else was requeued before it.
 """
 
 from collections.abc import Callable, Sequence
-from operator import lt
 from typing import Any
 
 from schemas.envelope import Event
@@ -92,30 +91,23 @@ class Duplicates:
     def _follows_on(self, events: Sequence[Event[Any]]) -> bool:
         """Whether all events were derived at one place, one cause after the other; if so, all count.
 
-        Causes of one length that ascend as text between two of the same partition are all of that
-        partition, and ascend as numbers. Most batches are like this, and it is quick to see.
+        Texts of one length that ascend between two of one partition are all of that partition, and
+        ascend as numbers. Most batches are like this, and it is quick to see.
         """
-        causes = [event.cause for event in events]
-        if not causes or None in causes:
+        first = events[0].cause if events else None
+        if first is None or events[0].source.startswith(REQUEUED_FOR):
             return False
-        first, last = str(causes[0]), str(causes[-1])
+        source, length, last = events[0].source, len(first), ""
+        for event in events:
+            cause = event.cause
+            if cause is None or len(cause) != length or cause <= last or event.source != source:
+                return False
+            last = cause
         prefix, _, offset = last.rpartition("/")
-        source = events[0].source
-        if (
-            not first.startswith(prefix + "/")
-            or source.startswith(REQUEUED_FOR)
-            or not all(map(lt, causes, causes[1:]))  # type: ignore[arg-type]
-            or len(set(map(len, causes))) > 1  # type: ignore[arg-type]
-            or len({event.source for event in events}) > 1
-        ):
-            return False
-        begins = _place(first[len(prefix) + 1 :], events[0].ordinal)
+        begins = _place(first.removeprefix(f"{prefix}/"), events[0].ordinal)
         ends = _place(offset, events[-1].ordinal)
-        if (
-            begins is None
-            or ends is None
-            or begins <= self._reached.get((source, prefix), _NOTHING)
-        ):
+        reached = self._reached.get((source, prefix)) or _NOTHING
+        if begins is None or ends is None or begins <= reached:
             return False
         self._reached[source, prefix] = ends
         return True

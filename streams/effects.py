@@ -53,10 +53,7 @@ class Effects:
 
     def put(self, row: View) -> None:
         """Write a view row, instead of the one with its key."""
-        view = type(row)
-        target = self._targets.get(view)
-        if target is None:
-            target = self._target(view)
+        target = self._targets.get(type(row)) or self._target(type(row))
         target.rows[target.key(row)] = row
 
     def delete(self, view: type[View], *key: Any) -> None:
@@ -64,9 +61,7 @@ class Effects:
         names = shape_of(view).key
         if len(key) != len(names):
             raise FoldError(f"{view.__name__} has the key {names}, not {len(key)} values")
-        target = self._targets.get(view)
-        if target is None:
-            target = self._target(view)
+        target = self._targets.get(view) or self._target(view)
         target.rows[key if len(key) > 1 else key[0]] = None
 
     def emit(self, data: Data) -> None:

@@ -72,6 +72,12 @@ class Runner:
             sealer.deduplicated(fold.topics),
         )
         self._wanted_types = fold.types | {SubjectErased}
+        # Topics all of whose events are for this fold, and none of which is an erasure.
+        self._taken_whole = {
+            topic
+            for topic in fold.topics
+            if {type_.data for type_ in sealer.catalog.types_of(topic)} <= fold.types
+        }
         self._pending = Commit(generation, partition)
         self._is_torn = False  # whether part of a batch was folded, and not the rest
         self._due: set[str] = set()
@@ -99,16 +105,14 @@ class Runner:
             )
         events, offsets = self._unseen(decoded, applied)
         self._is_torn = True
-        types = {type(event.data) for event in events}
-        if not types <= self._wanted_types:
+        if topic not in self._taken_whole:
             events, offsets = self._wanted(events, offsets)
         if self.fold.opens:
             events, offsets = self._opened(topic, events, offsets)
         for rejected in decoded.malformed:
             if rejected.offset >= applied:
                 self._reject(topic, rejected)
-        cuts = _around_erasures(events) if SubjectErased in types else [0, len(events)]
-        for start, stop in pairwise(cuts):
+        for start, stop in pairwise(self._cuts(topic, events)):
             self._fold_some(topic, events[start:stop], offsets[start:stop])
         self.offsets[topic] = self._pending.offsets[topic] = decoded.next_offset
         self.last_ms = decoded.last_ms
@@ -176,6 +180,8 @@ class Runner:
 
     def _wanted(self, events: Sequence[Event[Any]], offsets: Sequence[int]) -> Events:
         """The events that this fold is there for."""
+        if {type(event.data) for event in events} <= self._wanted_types:
+            return events, offsets
         wanted = [type(event.data) in self._wanted_types for event in events]
         return list(compress(events, wanted)), list(compress(offsets, wanted))
 
@@ -215,6 +221,14 @@ class Runner:
             self._cursor.at(0)
             self.fold.erase(first.data.subject, self._state, self._out)
 
+    def _cuts(self, topic: str, events: Sequence[Event[Any]]) -> list[int]:
+        """Where to cut a batch so that every erasure stands alone."""
+        whole = [0, len(events)]
+        if topic in self._taken_whole:
+            return whole
+        erasures = [i for i, event in enumerate(events) if type(event.data) is SubjectErased]
+        return sorted({*whole, *erasures, *(i + 1 for i in erasures)}) if erasures else whole
+
     def _opened(self, topic: str, events: Sequence[Event[Any]], offsets: Sequence[int]) -> Events:
         """Events with their personal fields; those of erased subjects stay absent."""
         opened: list[Event[Any]] = []
@@ -238,9 +252,3 @@ class Runner:
         )
         self._duplicates.reject(position)
         self._pending.entries += self.outbox.letters(position, rejected)
-
-
-def _around_erasures(events: Sequence[Event[Any]]) -> list[int]:
-    """Where to cut a batch so that every erasure stands alone."""
-    erasures = [i for i, event in enumerate(events) if type(event.data) is SubjectErased]
-    return sorted({0, len(events), *erasures, *(i + 1 for i in erasures)})

@@ -191,8 +191,8 @@ class Table(Generic[K, V]):
             OverflowError, TypeError: a key or value cannot.
         """
         for scope in self._entered.values():
-            rows = scope.rows
-            _encode([(key, rows.get(key)) for key in scope.before])
+            _encode(list(scope.before))
+            _encode(list(map(scope.rows.get, scope.before)))
 
     def accept(self) -> None:
         """Keep what was written, for good."""
