@@ -152,11 +152,11 @@ class _Delivery:
 
     def __init__(self, catalog: Catalog, records: Records) -> None:
         self._catalog = catalog
-        self._records = records
+        self.records = records
 
     @cached_property
     def decoded(self) -> Decoded:
-        return decode(self._catalog, self._records)
+        return decode(self._catalog, self.records)
 
 
 class _BatchSchema(faust.Schema[Any, Any]):
@@ -165,11 +165,14 @@ class _BatchSchema(faust.Schema[Any, Any]):
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(key_serializer="raw", value_serializer="raw")
         self._catalog = catalog
+        self._last: _Delivery | None = None
 
     def compile(self, app: Any, **kwargs: Any) -> Any:
-        """A function from message to Faust event."""
+        """A function from message to Faust event; Faust calls it for one agent after the other."""
 
-        async def delivery_of(message: Any, *, propagate: bool = False) -> Any:
-            return app.create_event(None, _Delivery(self._catalog, message.value), None, message)
+        async def delivered(message: Any, *, propagate: bool = False) -> Any:
+            if self._last is None or self._last.records is not message.value:
+                self._last = _Delivery(self._catalog, message.value)
+            return app.create_event(None, self._last, None, message)
 
-        return delivery_of
+        return delivered

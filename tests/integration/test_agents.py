@@ -25,6 +25,7 @@ from connectors.transport import sqlite as transport
 from schemas.control import RebuildRequested
 from schemas.event import Data
 from streams import agent as agents
+from streams import application
 from streams.agent import Agent
 from streams.application import Application
 from streams.decode import Decoded, decode
@@ -172,6 +173,26 @@ def test_folds_of_one_topic_keep_positions_of_their_own(data: DataDirectory):
     ]
     assert seen == [f"id-{n}" for n in range(1, 101)]
     assert len(data.events("thirds")) == 66
+
+
+def test_a_batch_is_decoded_once_for_all_folds_of_its_topic(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+):
+    decoded: list[int] = []
+
+    def counting(catalog: Any, records: Any) -> Decoded:
+        decoded.extend(records.offsets)
+        return decode(catalog, records)
+
+    monkeypatch.setattr(application, "decode", counting)
+
+    async def main() -> None:
+        async with Running(data, named("one_fold"), named("another_fold")) as running:
+            data.hit(100, lots=3)
+            await until(lambda: all(data.applied(agent) == 300 for agent in running.agents))
+
+    asyncio.run(main())
+    assert sorted(decoded) == list(range(300))
 
 
 def test_a_slow_fold_does_not_lose_records_of_a_fast_one_beside_it(
@@ -333,6 +354,7 @@ def kill_again_and_again(data: DataDirectory, kills: int) -> None:
                 count = chance.randint(1, 400)
                 data.hit(count)
                 appended += count
+                time.sleep(0.005)  # so that a host gets along
             if n == kills:
                 wait_until_applied(data, appended)
         finally:
@@ -357,8 +379,8 @@ def wait_until_applied(data: DataDirectory, appended: int) -> None:
     views = SqliteViews(data.log, [HITS, THIRDS])
 
     async def wait() -> None:
-        await views.wait(Hits, Position("hits", 0, appended - 1), 20)
-        await views.wait(Thirds, Position("thirds", 0, 2 * (appended // 3) - 1), 20)
+        await views.wait(Hits, Position("hits", 0, appended - 1), 60)
+        await views.wait(Thirds, Position("thirds", 0, 2 * (appended // 3) - 1), 60)
 
     asyncio.run(wait())
 
