@@ -94,7 +94,7 @@ class Agent:
         Raises:
             FoldError: the log no longer has what comes next.
         """
-        while True:
+        while self.runners:
             position = self.position(topic, partition)
             first, end = log.bounds(topic, partition)
             if 0 < position < first:
@@ -167,13 +167,14 @@ class Agent:
     def go_on_with(self, generation: Generation, runners: Sequence[Runner]) -> None:
         """Fold into a generation that has taken the active one's place.
 
-        What was folded into that and is not durable has to be processed again.
+        It has to catch up: what was folded into the other and was not durable is dropped.
         """
         self.active, self.building, self.runners = generation, None, list(runners)
         self._room.set()
 
     async def _fold(self, decoded: Decoded) -> None:
-        self.runners[decoded.partition].process(decoded)
+        if self.runners:  # else it has to catch up with this later
+            self.runners[decoded.partition].process(decoded)
 
     async def _commit_pending(self) -> None:
         async with self._committing:

@@ -173,8 +173,7 @@ class MemoryStore:
         self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
     ) -> set[str]:
         """Which of these event ids have been applied already, after a time."""
-        built = self._built.get(generation)  # a runner may ask whose generation was just dropped
-        seen = built.seen if built else {}
+        seen = self._built[generation].seen
         return {id for id in ids if seen.get((topic, id), since_ms) > since_ms}
 
     def commit(self, commits: Sequence[Commit]) -> "Future[object]":

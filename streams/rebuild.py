@@ -17,7 +17,7 @@ from streams.commit import Generation
 from streams.dead import dead_letters
 from streams.decode import Rejected, decode
 from streams.effects import DueEvent, Emitted
-from streams.errors import RebuildRefused
+from streams.errors import LogUnavailable, RebuildRefused
 from streams.log import Entry, Log, Records
 from streams.outbox import Outbox
 from streams.runner import Runner
@@ -87,11 +87,25 @@ class Rebuild:
             await self._fold_up_to(self._target())
         async with self._agent.nothing_committed():
             await self._fold_up_to(self._target())
-            await asyncio.wrap_future(self._agent.committer.activate(self._generation))
-            for runner in self._runners:
-                runner.outbox = Outbox(self._agent.fold.name, self._agent.sealer)
-            self._agent.go_on_with(self._generation, self._runners)
+            await self._switch()
         log.info("rebuilt", fold=name, generation=number)
+
+    async def _switch(self) -> None:
+        """Let the agent go on with what was built.
+
+        Whatever the active generation has folded beyond what is durable is dropped before it is
+        no longer the active one: nothing may be made durable for it any more.
+        """
+        agent = self._agent
+        before, agent.runners = agent.runners, []
+        try:
+            await asyncio.wrap_future(agent.committer.activate(self._generation))
+        except LogUnavailable:
+            agent.runners = before  # nothing has happened
+            raise
+        for runner in self._runners:
+            runner.outbox = Outbox(agent.fold.name, agent.sealer)
+        agent.go_on_with(self._generation, self._runners)
 
     def _target(self) -> Mapping[tuple[str, int], int]:
         return self._agent.committer.applied(self._agent.active)

@@ -18,12 +18,14 @@ import thirds_fold
 from bench import NOW
 from hits import HitCounted, Hits, ThirdReached, Thirds
 from hosting import until, with_control
+from reminders import ReminderSet
 
 from connectors.log.sqlite import SqliteLog
 from connectors.store.sqlite import SqliteCommitter, SqliteViews
 from connectors.transport import sqlite as transport
 from schemas.control import RebuildRequested
 from schemas.event import Data
+from schemas.fields import Subject
 from streams import agent as agents
 from streams import application
 from streams.agent import Agent
@@ -219,6 +221,33 @@ def test_a_slow_fold_does_not_lose_records_of_a_fast_one_beside_it(
 
     asyncio.run(main())
     assert len(data.events("thirds")) == 2 * 2 * 333
+
+
+def test_a_fold_that_is_stuck_does_not_keep_others_from_their_topics(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(transport, "BATCH_RECORDS", 1)
+    process = Agent.process
+    released = asyncio.Event()
+
+    async def stuck(agent: Agent, decoded: Decoded) -> None:
+        if agent.fold is HITS:
+            await released.wait()
+        await process(agent, decoded)
+
+    monkeypatch.setattr(Agent, "process", stuck)
+
+    async def main() -> None:
+        async with Running(data, HITS, REMINDERS) as running:
+            data.hit(1, lots=30)
+            await asyncio.sleep(0.1)
+            data.append(*[ReminderSet(str(n), Subject("ann"), NOW) for n in range(30)])
+            await until(lambda: data.applied(running.agents[1], "reminders") >= 30)
+            assert data.applied(running.agents[0]) == 0
+            released.set()
+            await until(lambda: data.applied(running.agents[0]) == 30)
+
+    asyncio.run(main())
 
 
 def test_a_fold_may_have_several_topics(data: DataDirectory):

@@ -43,6 +43,7 @@ class Host:
         tasks = [asyncio.create_task(task) for task in work]
         try:
             yield self
+            tasks[-1].cancel()  # first, as an application does: it may keep agents from committing
             for agent in self.agents:
                 agent.stop()
             await asyncio.gather(*tasks[len(self.agents) : 2 * len(self.agents)])

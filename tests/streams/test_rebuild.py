@@ -203,6 +203,31 @@ def test_a_rebuild_outlasts_a_store_that_fails(pair):
     assert hits(pair) == 10
 
 
+def test_who_is_stopped_in_the_middle_of_the_switch_makes_nothing_durable_for_the_old_one(pair):
+    append(pair, *[HitCounted("a")] * 10)
+    activate, activated = pair.store.activate, []
+
+    def slowly(generation: Any) -> Any:
+        activate(generation).result()
+        activated.append(generation)
+        return Future()  # it is done, but nobody hears of it
+
+    async def main() -> None:
+        async with Host(CATALOG, pair, HITS).running() as host:
+            await host.caught_up()
+            pair.store.activate = slowly
+            request(pair, "hits_fold")
+            await until(lambda: activated)
+            append(pair, *[HitCounted("a")] * 5, start=10)
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    pair.store.activate = activate
+    run(pair, HITS)
+    assert hits(pair) == 15
+    assert len(ids(pair, "thirds")) == len(set(ids(pair, "thirds"))) == 10
+
+
 def run(pair: Any, *folds: Fold) -> None:
     async def main() -> None:
         async with Host(CATALOG, pair, *folds).running() as host:
@@ -286,6 +311,30 @@ def test_what_the_log_no_longer_has_cannot_be_rebuilt(pair):
 
     asyncio.run(main())
     assert hits(pair) == 10
+
+
+def test_a_partition_whose_last_records_are_gone_counts_as_applied_to_its_end(pair):
+    append(pair, *[HitCounted("a")] * 5)
+    append(pair, *[HitCounted("a")] * 5, start=5)
+    read = pair.log.read
+
+    def without_the_last(topic: str, partition: int, offset: int, count: int) -> Any:
+        records = read(topic, partition, offset, count)
+        if topic == "hits" and records is not None:
+            records = records.until(7)
+        return records if records else None
+
+    async def main() -> None:
+        host = Host(CATALOG, pair, HITS)
+        async with host.running():
+            await host.caught_up()
+        pair.log.read = without_the_last
+        host.agents[0].begin(requested=0)
+        await Rebuild(host.agents[0], pair.log, CATALOG).run()
+        assert pair.store.applied(host.agents[0].active) == {("hits", 0): 10}
+
+    asyncio.run(main())
+    assert hits(pair) == 7
 
 
 # Several topics

@@ -2,6 +2,7 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 
+import hits_fold
 import polls_fold
 import pytest
 import reminders_fold
@@ -128,6 +129,18 @@ def test_an_emitted_event_has_the_tenant_of_its_cause_and_the_same_id_when_deriv
         ]
         ids.append([e.id for e in events])
     assert ids[0] == ids[1]
+
+
+def test_a_fold_has_no_record_outside_its_loop():
+    def fold(batch: Any, state: Any, out: Any) -> None:
+        for event in batch:
+            key = event.data.key
+        state.hits[key] = (1, 1)  # whose tenant's?
+
+    fold.__annotations__ = hits_fold.fold.__annotations__
+    rehearsal = fold_events(variant(hits_fold, fold=fold), HitCounted("a"))
+    (letter,) = rehearsal.rejected
+    assert letter.reason.startswith("FoldError")
 
 
 def variant(module: ModuleType, **names: Any) -> Fold:
@@ -290,11 +303,24 @@ def test_a_vault_that_fails_rejects_nothing_and_nothing_of_the_batch_is_committe
     texts: list[Any] = []
     with pytest.raises(VaultUnavailable, match="OSError"):
         read(texts, opens=True, vault=Vault(OSError("disk")))
+
+
+def test_if_a_batch_was_folded_in_part_nothing_is_taken_from_the_runner_any_more():
     bench = Bench()
-    bench.append(*(bench.entry(HitCounted("a")) for _ in range(3)))
-    bench.runner.outbox.emitted = lambda events: (_ for _ in ()).throw(VaultUnavailable("away"))
+    bench.append(*(bench.entry(HitCounted("a")) for _ in range(5)))
+    bench.runner.process(bench.batch(0, 1))
+    answers: list[Any] = [ValueError("bisect"), [], VaultUnavailable("away")]
+
+    def emitted(_: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    bench.runner.outbox.emitted = emitted  # type: ignore[method-assign]
     with pytest.raises(VaultUnavailable):
-        bench.runner.process(bench.batch())
+        bench.runner.process(bench.batch(1))
+    assert answers == []
     assert bench.runner.take() is None
 
 
