@@ -11,7 +11,8 @@ A module with a function `fold(batch, state, out)` is a fold. Beside it the modu
 | `OPENS`                       | whether it reads `Personal` fields, which are absent otherwise      |
 
 The event types are those of the annotation `Batch[A | B]`; the views it writes are those that the
-module names. Both are checked when the platform is wired.
+module names. Both are checked when the platform is wired. A tick may find something due again
+before what it emitted is folded, so it emits to topics that are `deduplicated`.
 """
 
 import inspect

@@ -25,8 +25,9 @@ from streams.sealing import Sealer
 
 log = structlog.get_logger()
 
-# The event loop is let go after each batch: some milliseconds.
 _READ_RECORDS = 2_000
+# The event loop is let go after so many: one or two milliseconds.
+_FOLD_RECORDS = 500
 _COMMIT_RECORDS = 50_000
 
 # The active generation stands still while so many records are folded: some milliseconds.
@@ -107,8 +108,11 @@ class Rebuild:
             runner.outbox = Outbox(agent.fold.name, agent.sealer)
         agent.go_on_with(self._generation, self._runners)
 
-    def _target(self) -> Mapping[tuple[str, int], int]:
-        return self._agent.committer.applied(self._agent.active)
+    def _target(self) -> dict[tuple[str, int], int]:
+        """What the active generation has applied of the topics that the fold has now."""
+        applied = self._agent.committer.applied(self._agent.active)
+        topics = self._agent.fold.topics
+        return {where: end for where, end in applied.items() if where[0] in topics}
 
     async def _fold_up_to(self, target: Mapping[tuple[str, int], int]) -> None:
         for runner in self._runners:
@@ -119,10 +123,11 @@ class Rebuild:
 
     async def _fold_partition(self, runner: Runner, ends: Mapping[str, int]) -> None:
         for records in _in_order(self._log, runner, ends):
-            runner.process(decode(self._catalog, records))
+            for some in _in_pieces(records):
+                runner.process(decode(self._catalog, some))
+                await asyncio.sleep(0)
             if runner.pending_records >= _COMMIT_RECORDS:
                 await self._commit(runner)
-            await asyncio.sleep(0)
         for topic, end in ends.items():
             if runner.offsets.get(topic, 0) < end:
                 runner.skip_to(topic, end)
@@ -202,3 +207,11 @@ def _in_order(log: Log, runner: Runner, ends: Mapping[str, int]) -> Iterator[Rec
                 offset = records.offsets[count - 1] + 1
                 yield records.until(offset)
                 read[topic] = records.since(offset)
+
+
+def _in_pieces(records: Records) -> Iterator[Records]:
+    while len(records) > _FOLD_RECORDS:
+        offset = records.offsets[_FOLD_RECORDS - 1] + 1
+        yield records.until(offset)
+        records = records.since(offset)
+    yield records

@@ -1,11 +1,16 @@
 from types import SimpleNamespace
 
 import pytest
+import thirds_fold
+from bench import NOW, Bench
+from hits import ThirdReached, Thirds
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.duplicates import KEPT_MS, Duplicates
 from streams.errors import LogUnavailable
+from streams.fold import Fold
+from streams.sealing import Origin
 
 TOPIC = "hits"
 
@@ -172,3 +177,30 @@ def test_who_awaits_a_record_does_so_after_a_restart():
     again = reopened(seen)
     assert again.unseen(TOPIC, [requeued(3)], 0) == [True]
     assert reopened(again).unseen(TOPIC, [requeued(3)], 0) == [False]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(1, 5), st.integers(1, 6)),
+        max_size=12,
+    )
+)
+def test_what_a_follower_repeats_because_it_does_not_know_how_far_it_was_counts_once(lots):
+    """Lots of two upstream partitions, each beginning some events before the last one's end."""
+    bench = Bench(Fold.of(thirds_fold))
+    sent = [0, 0]
+    for partition, back, count, _ in lots:
+        start = max(0, sent[partition] - back)
+        for offset in range(start, start + count):
+            cause = f"hits/{partition}/{offset}"
+            origin = Origin(source="follow/thirds", tenant="acme", time=NOW, cause=cause)
+            bench.append(bench.sealer.entry(ThirdReached("a", 3), origin, f"{partition}-{offset}"))
+        sent[partition] = max(sent[partition], start + count)
+    end = bench.log.bounds("thirds", 0)[1]
+    cuts = [cut for _, _, _, cut in lots] + [end]
+    while (position := bench.runner.offsets.get("thirds", 0)) < end:
+        bench.runner.process(bench.batch(position, cuts.pop(0)))
+        bench.commit()
+        bench.runner = bench.started()
+    row = bench.store.row(Thirds, "acme", ("a",))
+    assert (row.thirds if row else 0) == sum(sent)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import thirds_fold
 from bench import NOW
-from hits import POISON, HitCounted, Hits, Thirds
+from hits import POISON, HitCounted, Hits, ThirdReached, Thirds
 from hosting import Host, until, with_control
 from pairs import MemoryPair, SqlitePair
 
@@ -288,6 +288,16 @@ def test_a_requeued_record_counts_once_when_the_mended_fold_is_built_anew(pair):
     request(pair, "hits_fold")
     run(pair, mended)
     assert hits(pair) == 2 + 2
+
+
+def test_topics_that_a_new_version_no_longer_reads_are_left_alone(pair):
+    def fold(batch: Batch[HitCounted | ThirdReached], state: Tables, out: Effects) -> None:
+        """Has read more."""
+
+    append(pair, HitCounted("a"), ThirdReached("a", 3))
+    run(pair, version(1, fold=fold))
+    run(pair, version(2))
+    assert hits(pair) == 1
 
 
 def test_what_the_log_no_longer_has_cannot_be_rebuilt(pair):
