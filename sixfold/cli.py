@@ -12,12 +12,14 @@ from connectors.errors import ConnectorError
 from schemas.errors import SchemaError
 from sixfold.commands import (
     batch,
+    dead,
     doctor,
     importing,
     run,
     schemas,
     sql,
     topics,
+    views,
 )
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
@@ -37,8 +39,10 @@ app.command("tail")(topics.tail)
 app.command("doctor")(doctor.doctor)
 app.command("sql")(sql.sql)
 app.add_typer(batch.app, name="batch")
+app.add_typer(dead.app, name="dead")
 app.add_typer(importing.app, name="import")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(views.app, name="views")
 
 
 @app.callback()

@@ -73,7 +73,26 @@ class Gateway:
             key_space(platform),
             name,
         )
-        links = LinkApi(
+        deps = Deps(
+            settings=settings,
+            catalog=CATALOG,
+            log=platform.log,
+            store=platform.views,
+            vault=platform.vault,
+            checks={"links": self._redirects.ready},
+            services={
+                "redirects": self._redirects,
+                "links": self._links(platform, settings, passwords),
+            },
+        )
+        app = make_app(deps, [*routes.ROUTES, *redirect_routes.ROUTES])
+        self._server = Server(app, Front(settings, self._redirects.hot), date)
+
+    def _links(
+        self, platform: Platform, settings: GatewaySettings, passwords: Passwords
+    ) -> LinkApi:
+        link_settings = _link_settings(platform.settings.links)
+        return LinkApi(
             LinkDeps(
                 settings=link_settings,
                 gateway_settings=settings,
@@ -87,17 +106,6 @@ class Gateway:
                 passwords=passwords,
             )
         )
-        deps = Deps(
-            settings=settings,
-            catalog=CATALOG,
-            log=platform.log,
-            store=platform.views,
-            vault=platform.vault,
-            checks={"links": self._redirects.ready},
-            services={"redirects": self._redirects, "links": links},
-        )
-        app = make_app(deps, [*routes.ROUTES, *redirect_routes.ROUTES])
-        self._server = Server(app, Front(settings, self._redirects.hot), date)
 
     @property
     def port(self) -> int:

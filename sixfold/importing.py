@@ -29,7 +29,7 @@ async def import_access_log(
         OSError: the file cannot be read.
         ConnectorError, StreamError: see `LogImport.run`.
     """
-    async with _platform(settings) as platform:
+    async with hosted(settings) as platform:
         return await into_platform(platform, file, target, progress)
 
 
@@ -63,7 +63,7 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 
 @asynccontextmanager
-async def _platform(settings: Settings) -> AsyncIterator[Platform]:
+async def hosted(settings: Settings) -> AsyncIterator[Platform]:
     """The platform of a data directory, whose agents run: somebody else's, or in this process."""
     host = Host(settings, with_gateway=False)
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import schemas.access
+import schemas.control
 import schemas.dead
 import schemas.imports
 import schemas.links
@@ -28,6 +29,7 @@ class System:
 SYSTEMS = (
     System(schemas.privacy),
     System(schemas.dead),
+    System(schemas.control),
     System(schemas.imports),
     System(schemas.access, [streams.access.fold]),
     System(schemas.links, [streams.links.fold, streams.links.submissions, streams.links.stats]),

@@ -57,7 +57,7 @@ class Control:
         if agent is None or offset < agent.requested:
             return
         try:
-            refuse_if_incomplete(agent, self._log)
+            refuse_if_incomplete(agent.fold, self._log)
         except RebuildRefused as error:
             log.error("rebuild refused", fold=request.fold, reason=str(error))
             return

@@ -18,6 +18,7 @@ from streams.dead import dead_letters
 from streams.decode import Rejected, decode
 from streams.effects import DueEvent, Emitted
 from streams.errors import LogUnavailable, RebuildRefused
+from streams.fold import Fold
 from streams.log import Entry, Log, Records
 from streams.outbox import Outbox
 from streams.runner import Runner
@@ -55,7 +56,7 @@ class Rebuild:
         self._log = log
         self._catalog = catalog
         self._generation: Generation = agent.building
-        refuse_if_incomplete(agent, log)
+        refuse_if_incomplete(agent.fold, log)
         self._runners = agent.recovered(self._generation)
         fold = agent.fold.name
         letters = [letter for letter in dead_letters(log, catalog) if letter.fold == fold]
@@ -140,19 +141,19 @@ class Rebuild:
             runner.settle()
 
 
-def refuse_if_incomplete(agent: Agent, log: Log) -> None:
+def refuse_if_incomplete(fold: Fold, log: Log) -> None:
     """See that the log has everything that a fold was ever fed with.
 
     Raises:
         RebuildRefused: it does not.
     """
     partitions = log.topics()
-    for topic in agent.fold.topics:
+    for topic in fold.topics:
         for partition in range(partitions[topic]):
             first, _ = log.bounds(topic, partition)
             if first > 0:
                 raise RebuildRefused(
-                    f"fold {agent.fold.name} cannot be rebuilt: {topic}/{partition} only has what "
+                    f"fold {fold.name} cannot be rebuilt: {topic}/{partition} only has what "
                     f"comes from {first} on"
                 )
 

@@ -204,3 +204,10 @@ def applied_offset(log: SqliteLog, fold: str, topic: str, partition: int) -> int
         .fetchone()
     )
     return row[0] if row else 0
+
+
+def rebuilt_up_to(log: SqliteLog, fold: str) -> int:
+    """The offset on the control topic below which the fold's active generation obeys requests."""
+    query = "SELECT requested FROM generation WHERE active = 1 AND fold = ?"
+    row = log.reader().execute(query, (fold,)).fetchone()
+    return row[0] if row else 0

@@ -1,5 +1,6 @@
 """The platform as its users run it: `sixfold up` as a process, on a directory of the test's."""
 
+import json
 import os
 import signal
 import socket
@@ -69,6 +70,17 @@ class PlatformProcess:
         )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
+
+    def settled(self) -> None:
+        """Wait until agents have applied everything, clicks that were just made included."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        quiet: list[str] = []
+        while time.monotonic() < deadline:
+            rows = self.run("topics", "--json").splitlines()
+            if rows == quiet and not any(json.loads(row)["lag"] for row in rows):
+                return
+            quiet = rows
+        raise AssertionError("agents lag")
 
     def client(self) -> httpx.Client:
         """A client with the admin key."""

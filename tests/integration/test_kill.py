@@ -46,19 +46,9 @@ class Crowd:
                     self.answered[key] = self.answered.get(key, 0) + 1
 
 
-def settled(platform: PlatformProcess) -> None:
-    """Wait until agents have applied everything, which `sixfold topics` tells."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        rows = [json.loads(line) for line in platform.run("topics", "--json").splitlines()]
-        if not any(row["lag"] for row in rows if row["agent"]):
-            return
-    raise AssertionError("agents lag")
-
-
 def check(platform: PlatformProcess, crowd: Crowd) -> None:
     """Every acknowledged link is there; every click in the log is counted once."""
-    settled(platform)
+    platform.settled()
     query = "SELECT link, count(*) AS clicks FROM clicks GROUP BY link"
     logged = {
         row["link"]: row["clicks"]
