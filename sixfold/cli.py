@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from batch.errors import BatchError
 from connectors.errors import ConnectorError
@@ -21,6 +21,7 @@ from sixfold.commands import (
     topics,
     views,
 )
+from sixfold.commands.context import errors
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
 from streams.errors import StreamError
@@ -59,5 +60,5 @@ def main() -> None:
     try:
         app()
     except (SixfoldError, ConnectorError, StreamError, SchemaError, BatchError) as error:
-        Console(stderr=True).print(f"[bold red]sixfold:[/] {error}", highlight=False)
+        errors.print(Text.assemble(("sixfold:", "bold red"), f" {error}"))
         sys.exit(1)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.progress import Progress
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
 from batch.archive import archive
 from batch.engine import Engine
@@ -20,7 +20,7 @@ from batch.lake import Lake
 from connectors.sources.import_log import Target
 from connectors.store.sqlite import applied_offset
 from schemas.links import CLICKS
-from sixfold.commands.context import console, print_rows
+from sixfold.commands.context import console, print_rows, progress_bar
 from sixfold.commands.importing import show
 from sixfold.errors import SixfoldError
 from sixfold.first_start import ADMIN_KEY_FILE
@@ -91,7 +91,7 @@ async def _run(host: Host, settings: Settings, access_log: Path | None) -> None:
             await _over_http(client)
         else:
             target = Target(settings.tenant, "https://www.example")
-            with Progress(console=console, transient=True) as progress:
+            with progress_bar(TimeElapsedColumn()) as progress:
                 task = progress.add_task(access_log.name, total=None)
                 imported = await into_platform(
                     host.platform, access_log, target, lambda n: progress.update(task, advance=n)
@@ -107,7 +107,7 @@ async def _over_http(client: httpx.AsyncClient) -> None:
     console.print(f"{LINKS} links made; the first is {client.base_url}/{keys[0]}")
     chosen = random.choices(keys, [1 / (n + 1) for n in range(LINKS)], k=CLICKS_MADE)  # noqa: S311
     start_s = time.perf_counter()
-    with Progress(console=console, transient=True) as progress:
+    with progress_bar(MofNCompleteColumn()) as progress:
         task = progress.add_task("clicks", total=CLICKS_MADE)
         crowd = iter(chosen)
 

@@ -1,16 +1,20 @@
 """`sixfold batch`: jobs over history."""
 
 from collections.abc import Iterator
+from functools import partial
 from inspect import getdoc
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import MofNCompleteColumn
 
 from batch.archive import Archived, archive
 from batch.archive import Progress as Step
 from batch.lake import Lake
-from sixfold.commands.context import Json, console, print_rows, settings_of
+from batch.runs import recorded
+from schemas.envelope import PLATFORM_TENANT
+from schemas.event import Data
+from sixfold.commands.context import Json, print_rows, progress_bar, settings_of
 from sixfold.platform import Platform
 from sixfold.wiring import CATALOG
 
@@ -38,13 +42,18 @@ def jobs(as_json: Json = False) -> None:
 def archive_command(context: typer.Context, as_json: Json = False) -> None:
     """Move what is new in the log into the lake; running it again adds only what came since."""
     settings = settings_of(context)
-    with Platform.open(settings) as platform, _progress(as_json) as progress:
+    with (
+        Platform.open(settings) as platform,
+        progress_bar(MofNCompleteColumn(), hidden=as_json) as progress,
+    ):
         bar = progress.add_task("archive", total=None)
 
         def show(step: Step) -> None:
             progress.update(bar, description=step.topic, completed=step.done, total=step.total)
 
-        archived = archive(Lake(settings.lake, CATALOG), platform.log, show)
+        with recorded("archive", partial(_record, platform)) as counts:
+            archived = archive(Lake(settings.lake, CATALOG), platform.log, show)
+            counts |= {topic: tally.rows for topic, tally in archived.topics.items() if tally.rows}
     print_rows(rows_of(archived), ("topic", "rows", "duplicates", "malformed", "unknown"), as_json)
 
 
@@ -60,6 +69,5 @@ def rows_of(archived: Archived) -> Iterator[dict[str, Any]]:
         }
 
 
-def _progress(as_json: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=console, transient=True, disable=as_json)
+def _record(platform: Platform, ran: Data) -> None:
+    platform.append(PLATFORM_TENANT, "sixfold/batch", ran).result()

@@ -7,13 +7,17 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 
 from sixfold.settings import Settings, load
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document per line.")]
 
-console = Console()
+# What is printed has data of strangers in it (keys, URLs, paths, messages): `[red]` and `:smile:` are
+# text like any other.
+console = Console(markup=False, emoji=False)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -23,6 +27,14 @@ def settings_of(context: typer.Context) -> Settings:
         BadSettings: one of them is wrong.
     """
     return load(context.obj)
+
+
+def progress_bar(*columns: ProgressColumn, hidden: bool = False) -> Progress:
+    """A bar that says what is being done, and how far it is by these columns."""
+    description = TextColumn("{task.description}", markup=False)
+    return Progress(
+        description, BarColumn(), *columns, console=console, transient=True, disable=hidden
+    )
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated
 import msgspec
 import typer
 import uvloop
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import DownloadColumn, TimeElapsedColumn
 
 from connectors.sources.import_log import Imported, Target
-from sixfold.commands.context import Json, console, settings_of
+from sixfold.commands.context import Json, console, progress_bar, settings_of
 from sixfold.importing import STANDARD_INPUT, import_access_log
 from sixfold.logging import configure
 
@@ -42,13 +42,7 @@ def apache_log(
     settings = settings_of(context)
     target = Target(tenant or settings.tenant, base_url.rstrip("/"))
     size = file.stat().st_size if file != STANDARD_INPUT else None
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=as_json) as progress:
+    with progress_bar(DownloadColumn(), TimeElapsedColumn(), hidden=as_json) as progress:
         task = progress.add_task(file.name, total=None if file.suffix == ".gz" else size)
         imported = uvloop.run(
             import_access_log(
