@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import schemas.access
+import schemas.batch
 import schemas.control
 import schemas.dead
 import schemas.imports
@@ -31,6 +32,7 @@ SYSTEMS = (
     System(schemas.dead),
     System(schemas.control),
     System(schemas.imports),
+    System(schemas.batch),
     System(schemas.access, [streams.access.fold]),
     System(schemas.links, [streams.links.fold, streams.links.submissions, streams.links.stats]),
 )

@@ -1,10 +1,17 @@
 import pytest
+import typer
 from deltalake import DeltaTable
-from lake_events import CATALOG
+from lake_events import CATALOG, append, value
+from typer.testing import CliRunner
 
 from batch.engine import Engine
 from batch.lake import Lake
 from connectors.log.sqlite import SqliteLog
+from schemas.links import LinkClicked
+from sixfold import wiring
+from sixfold.commands import batch, sql
+from sixfold.platform import Platform
+from sixfold.settings import load
 
 
 @pytest.fixture
@@ -40,3 +47,39 @@ def orders(lake):
         return sorted(table["order"].to_pylist())
 
     return found
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIXFOLD_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SIXFOLD_VAULT_MASTER_KEY", str(tmp_path / "master.key"))
+    return load(tmp_path / "sixfold.toml")
+
+
+@pytest.fixture
+def clicked(settings):
+    with Platform.create(settings) as platform:
+        for n in range(5):
+            append(
+                platform.log,
+                "clicks",
+                0,
+                value(LinkClicked("abc", f"v{n}"), wiring.CATALOG, id=f"{n}"),
+            )
+        append(platform.log, "clicks", 1, b"nonsense")
+
+
+@pytest.fixture
+def sixfold(settings, tmp_path):
+    """Runs a command; what it printed."""
+    app = typer.Typer()
+    app.command("sql")(sql.sql)
+    app.add_typer(batch.app, name="batch")
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, arguments, obj=tmp_path / "sixfold.toml")
+        if result.exception:
+            raise result.exception
+        return result.stdout_bytes
+
+    return run

@@ -4,53 +4,13 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-import typer
-from lake_events import append, refused, value
-from typer.testing import CliRunner
+from lake_events import refused
 
 from batch.errors import QueryError, UnknownQuery
 from batch.queries import queries
-from schemas.links import LinkClicked
-from sixfold.commands import batch, sql
 from sixfold.errors import NoHost, SixfoldError
-from sixfold.platform import Platform
-from sixfold.settings import load
-from sixfold.wiring import CATALOG
 
 CLICKS = 5
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("SIXFOLD_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("SIXFOLD_VAULT_MASTER_KEY", str(tmp_path / "master.key"))
-    return load(tmp_path / "sixfold.toml")
-
-
-@pytest.fixture
-def clicked(settings):
-    with Platform.create(settings) as platform:
-        for n in range(CLICKS):
-            append(
-                platform.log, "clicks", 0, value(LinkClicked("abc", f"v{n}"), CATALOG, id=f"{n}")
-            )
-        append(platform.log, "clicks", 1, b"nonsense")
-
-
-@pytest.fixture
-def sixfold(settings, tmp_path):
-    """Runs a command; what it printed."""
-    app = typer.Typer()
-    app.command("sql")(sql.sql)
-    app.add_typer(batch.app, name="batch")
-
-    def run(*arguments):
-        result = CliRunner().invoke(app, arguments, obj=tmp_path / "sixfold.toml")
-        if result.exception:
-            raise result.exception
-        return result.stdout_bytes
-
-    return run
 
 
 def rows_of(printed):
