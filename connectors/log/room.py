@@ -29,6 +29,7 @@ class Room:
         self._reusable_bytes = reusable_bytes
         self._checked_s = -_CHECK_S
         self._refusal: str | None = None
+        self._free_bytes = 0
 
     def refusal(self) -> str | None:
         """Why nothing may be appended now; None if it may."""
@@ -38,10 +39,17 @@ class Room:
             self._refusal = self._look()
         return self._refusal
 
+    @property
+    def free_bytes(self) -> int:
+        """How much is free on the disk."""
+        self.refusal()
+        return self._free_bytes
+
     def _look(self) -> str | None:
         try:
-            free_bytes = shutil.disk_usage(self._directory).free
+            self._free_bytes = free_bytes = shutil.disk_usage(self._directory).free
         except OSError as error:
+            self._free_bytes = 0
             return f"the disk at {self._directory} cannot be looked at: {error}"
         if free_bytes >= self._watermark_bytes:
             return None

@@ -29,6 +29,7 @@ _POLL_S = 0.005
 _READ_BYTES = 16 << 20
 
 DEFAULT_WATERMARK_BYTES = 256 << 20
+DEFAULT_MAX_QUEUE_BYTES = 64 << 20
 
 
 class SqliteLog:
@@ -39,6 +40,7 @@ class SqliteLog:
         path: Path,
         synchronous: Synchronous = "FULL",
         watermark_bytes: int = DEFAULT_WATERMARK_BYTES,
+        max_queue_bytes: int = DEFAULT_MAX_QUEUE_BYTES,
     ) -> None:
         """Open the log, creating its file if need be.
 
@@ -46,6 +48,7 @@ class SqliteLog:
             synchronous: FULL means that what is acknowledged is on disk; NORMAL may lose the last
                 commits when the power fails, not when the process dies.
             watermark_bytes: appends are refused while less than this is free on the disk.
+            max_queue_bytes: appends are refused while more than this waits to be committed.
 
         Raises:
             NewerFormat: a later version of Sixfold wrote the file.
@@ -63,6 +66,7 @@ class SqliteLog:
         self._poll_lock = threading.Lock()
         self._wakers: set[Callable[[], None]] = set()
         self._room = Room(path.parent, watermark_bytes, self._reusable_bytes)
+        self._max_queue_bytes = max_queue_bytes
         self._closed = False
         self._writer = Writer(connect(path, synchronous), _partition_ids, self._committed)
         self.version()
@@ -99,7 +103,7 @@ class SqliteLog:
 
     def append(self, entries: Sequence[Entry]) -> "Future[Sequence[Position]]":
         """Append all of the entries or none; see the port."""
-        refusal = self._room.refusal()
+        refusal = self._room.refusal() or self._queue_refusal()
         if refusal is None:
             return self.write(entries)
         refused: Future[Sequence[Position]] = Future()
@@ -109,16 +113,26 @@ class SqliteLog:
     def write(
         self, entries: Sequence[Entry], work: Work | None = None
     ) -> "Future[Sequence[Position]]":
-        """Append entries and run statements in one transaction, whatever the disk's watermark.
+        """Append entries and run statements in one transaction, whatever the bounds of `append`.
 
         For what frees space or must not wait for it; everybody else uses `append`.
         """
         return self._writer.submit(Write(entries, work))
 
     @property
-    def queued(self) -> int:
-        """How many writes are waiting for the disk."""
-        return self._writer.depth
+    def has_room(self) -> bool:
+        """Whether the disk is not so full that appends are refused."""
+        return self._room.refusal() is None
+
+    @property
+    def free_bytes(self) -> int:
+        """How much is free on the disk, about a second ago at most."""
+        return self._room.free_bytes
+
+    @property
+    def queued_bytes(self) -> int:
+        """How much waits to be committed."""
+        return self._writer.queued_bytes
 
     def read(self, topic: str, partition: int, offset: int, max_records: int) -> Records | None:
         """Up to about `max_records` records from an offset on, or None; see the port.
@@ -185,6 +199,16 @@ class SqliteLog:
             LogUnavailable: the log is closed.
         """
         return self._readers.mine()
+
+    def _queue_refusal(self) -> str | None:
+        """Why nothing may be appended before something is committed; None if it may."""
+        queued_bytes = self.queued_bytes
+        if queued_bytes < self._max_queue_bytes:
+            return None
+        return (
+            f"{queued_bytes >> 20} MB wait to be committed to {self.path}; appends stop at "
+            f"{self._max_queue_bytes >> 20} MB: try again later"
+        )
 
     def _missing(self, wanted: Iterable[Topic], existing: Mapping[str, int]) -> list[Topic]:
         missing = []

@@ -35,6 +35,7 @@ class Write:
     entries: Sequence[Entry]
     work: Work | None = None
     done: "Future[Sequence[Position]]" = field(default_factory=Future)
+    size_bytes: int = 0
 
 
 class Writer:
@@ -53,6 +54,8 @@ class Writer:
         self._on_commit = on_commit
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._submitting = threading.Lock()
+        # Each is counted by one thread at a time, so that their difference needs no other lock.
+        self._submitted_bytes = self._settled_bytes = 0
         self._closed = False
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="sixfold-log-writer", daemon=True)
@@ -60,6 +63,7 @@ class Writer:
 
     def submit(self, write: Write) -> "Future[Sequence[Position]]":
         """Queue a write; the future has the positions of its entries once they are durable."""
+        write.size_bytes = sum([len(entry.value) for entry in write.entries])
         with self._submitting:  # so that nothing gets behind the end of the queue
             if self._closed:
                 write.done.set_exception(LogUnavailable("the log is closed"))
@@ -70,13 +74,14 @@ class Writer:
                     )
                 )
             else:
+                self._submitted_bytes += write.size_bytes
                 self._queue.put(write)
         return write.done
 
     @property
-    def depth(self) -> int:
-        """How many writes are waiting."""
-        return self._queue.qsize()
+    def queued_bytes(self) -> int:
+        """How much was submitted, and is neither durable yet nor refused."""
+        return self._submitted_bytes - self._settled_bytes
 
     def close(self) -> None:
         """Finish what was submitted, then stop."""
@@ -93,6 +98,7 @@ class Writer:
             group, last = self._collect()
             if group:
                 self._write(group)
+                self._settled_bytes += sum(write.size_bytes for write in group)
 
     def _collect(self) -> tuple[list[Write], bool]:
         """Wait for the writes of the next transaction; and whether they are the last ones."""
@@ -103,9 +109,11 @@ class Writer:
                 write = self._queue.get(block=not group)
                 if write is None:
                     return group, True
-                if write.done.set_running_or_notify_cancel():  # a caller may have given up
+                if write.done.set_running_or_notify_cancel():
                     group.append(write)
                     records += len(write.entries)
+                else:  # a caller has given up
+                    self._settled_bytes += write.size_bytes
         return group, False
 
     def _write(self, group: list[Write]) -> None:
