@@ -17,17 +17,19 @@ from connectors.gateway.links.keys import LinkKeys
 from connectors.gateway.links.passwords import Passwords
 from connectors.gateway.links.redirect import RedirectDeps, Redirects
 from connectors.gateway.links.settings import LinkSettings
+from connectors.gateway.overload import Bounds, Load, Overload
 from connectors.gateway.server import Server
 from connectors.gateway.settings import GatewaySettings
 from connectors.log.spill import SpillingLog
 from connectors.outbound import Outbound
+from connectors.store.lag import lags
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.errors import NoHost
 from sixfold.first_start import KEY_SPACE_SECRET
 from sixfold.memory import settle, unsettle
 from sixfold.platform import Platform
 from sixfold.settings import LinksSection
-from sixfold.wiring import CATALOG
+from sixfold.wiring import CATALOG, FOLDS
 from streams.links.blocks import Blocks
 from streams.links.keys import KeySpace
 from streams.links.urls import UrlRules
@@ -79,6 +81,7 @@ class Gateway:
             log=platform.log,
             store=platform.views,
             vault=platform.vault,
+            overload=_overload(platform),
             checks={"links": self._redirects.ready},
             services={
                 "redirects": self._redirects,
@@ -148,13 +151,22 @@ def _spill(platform: Platform) -> tuple[str, SpillingLog]:
 
     So what a gateway left behind when it died is drained by the next that starts.
     """
-    directory = platform.settings.data / "spill"
-    directory.mkdir(exist_ok=True)
+    directory = platform.settings.spill
+    directory.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         name = f"gateway-{number}"
         with suppress(SpillInUse):
             return name, SpillingLog(platform.log, CATALOG, directory / name)
     raise AssertionError("count never ends")
+
+
+def _overload(platform: Platform) -> Overload:
+    log, section = platform.log, platform.settings.log
+
+    def look() -> Load:
+        return Load(log.free_bytes, log.has_room, log.queued_bytes, lags(log, FOLDS))
+
+    return Overload(look, Bounds(section.max_queue_mb << 20, section.max_lag_records))
 
 
 def _url_rules(settings: GatewaySettings, links: LinkSettings) -> UrlRules:

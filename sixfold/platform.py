@@ -39,7 +39,10 @@ class Platform:
             vault = open_vault(settings.data / "vault", settings.master_key, os.environ)
             opened.callback(vault.close)
             log = SqliteLog(
-                settings.log_file, settings.log.synchronous, settings.log.watermark_mb << 20
+                settings.log_file,
+                settings.log.synchronous,
+                settings.log.watermark_mb << 20,
+                settings.log.max_queue_mb << 20,
             )
             opened.callback(log.close)
             log.create(CATALOG.topics.values())

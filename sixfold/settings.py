@@ -33,11 +33,18 @@ class LogSection(Section):
 
     Attributes:
         synchronous: FULL: what is acknowledged survives a power failure; NORMAL: a crash.
-        watermark_mb: appends are refused while less than this is free on the disk.
+        watermark_mb: appends are refused while less than this is free on the disk,
+        max_queue_mb: or more than this waits to be committed.
+        max_lag_records: gateways take no more writes while a fold has so many still to apply.
+        spill: the directory in which clicks wait while the log does not take them, best on another
+            disk; `spill` in the data directory unless set.
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     watermark_mb: int = 256
+    max_queue_mb: Count = 64
+    max_lag_records: Count = 1_000_000
+    spill: str = ""
 
 
 class VaultSection(Section):
@@ -134,6 +141,11 @@ class Settings(Section):
     def lake(self) -> Path:
         """The directory of the lake's tables."""
         return self.data / "lake"
+
+    @property
+    def spill(self) -> Path:
+        """The directory in which clicks wait while the log does not take them."""
+        return Path(self.log.spill).expanduser() if self.log.spill else self.data / "spill"
 
     @property
     def master_key(self) -> Path:

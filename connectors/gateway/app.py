@@ -26,6 +26,7 @@ from connectors.gateway.intake import Intake
 from connectors.gateway.log import Log, position_header, trace_of
 from connectors.gateway.metrics import App, measured
 from connectors.gateway.openapi import complete, openapi
+from connectors.gateway.overload import Overload
 from connectors.gateway.problems import HANDLERS
 from connectors.gateway.readiness import Check, Readiness
 from connectors.gateway.settings import GatewaySettings
@@ -47,7 +48,8 @@ class Deps:
     """What the API stands on.
 
     Attributes:
-        checks: what must be ready before `/health/ready` says so, by name.
+        overload: whether there is room for more writes.
+        checks: what else must be ready before `/health/ready` says so, by name.
         services: what handlers of systems ask for beside `caller`, `log`, `views` and `paging`,
             by the name of their argument.
     """
@@ -57,6 +59,7 @@ class Deps:
     log: log_port.Log
     store: ViewStore
     vault: Vault
+    overload: Overload = field(default_factory=Overload)
     checks: Mapping[str, Check] = field(default_factory=dict)
     services: Mapping[str, object] = field(default_factory=dict)
     now: Callable[[], datetime] = _utc_now
@@ -65,7 +68,8 @@ class Deps:
 def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
     """The ASGI app with the platform's own routes and those of the systems.
 
-    Every route says who may use it, by `scope="…"` or by `public=True`.
+    Every route says who may use it, by `scope="…"` or by `public=True`. One whose scope ends with
+    `:write` is closed while there is too much to write already (see `Overload`).
 
     Raises:
         ConnectorError: a route does not.
@@ -74,7 +78,8 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
     authenticator = Authenticator(deps.store, deps.vault, settings.jwt_leeway_s)
     scoped = _Scoped(deps)
     services = {
-        "readiness": Readiness(deps.checks),
+        "overload": deps.overload,
+        "readiness": Readiness(deps.checks, deps.overload),
         "api_keys": ApiKeys(deps.vault, deps.store, authenticator, settings.applied_timeout_s),
         "intake": Intake(deps.catalog, scoped.sealer, deps.vault, settings.max_event_bytes),
         **deps.services,
@@ -92,7 +97,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
             ),
             *routes,
         ],
-        guards=[authenticator.authorize],
+        guards=[authenticator.authorize, deps.overload.admit],
         dependencies={
             "caller": Provide(_caller, sync_to_thread=False),
             "log": Provide(scoped.log, sync_to_thread=False),

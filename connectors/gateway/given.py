@@ -8,7 +8,7 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from connectors.gateway import api_keys, auth, cursors, intake, log, readiness, views
+from connectors.gateway import api_keys, auth, cursors, intake, log, overload, readiness, views
 
 Caller = NamedDependency[auth.Caller]  # caller
 Log = NamedDependency[log.Log]  # log
@@ -17,6 +17,7 @@ Paging = NamedDependency[cursors.Paging]  # paging; brings the parameters `curso
 
 ApiKeys = NamedDependency[api_keys.ApiKeys]  # api_keys
 Intake = NamedDependency[intake.Intake]  # intake
+Overload = NamedDependency[overload.Overload]  # overload
 Readiness = NamedDependency[readiness.Readiness]  # readiness
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]

@@ -7,6 +7,8 @@ from typing import Any
 from litestar import Response, get
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 
+from connectors.gateway.given import Overload
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -51,6 +53,7 @@ def measured(app: App) -> App:
 
 
 @get("/metrics", public=True, include_in_schema=False, sync_to_thread=False)
-def metrics() -> Response[bytes]:
+def metrics(overload: Overload) -> Response[bytes]:
     """All metrics of the process, as Prometheus reads them."""
+    overload.reasons()  # its gauges show what was looked at last
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from connectors.gateway.overload import Overload
+
 # Tells why something is not ready; None: it is.
 Check = Callable[[], Awaitable[str | None]]
 
@@ -13,12 +15,13 @@ logger = structlog.get_logger(__name__)
 class Readiness:
     """What must be ready before requests are welcome."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], overload: Overload) -> None:
         self._checks = checks
+        self._overload = overload
 
     async def reasons(self) -> dict[str, str]:
         """What is not ready, and why."""
-        reasons = {}
+        reasons = dict(self._overload.reasons())
         for name, check in self._checks.items():
             try:
                 reason = await check()

@@ -27,6 +27,7 @@ from connectors.gateway.links.passwords import Passwords
 from connectors.gateway.links.redirect import RedirectDeps, Redirects
 from connectors.gateway.links.redirect_routes import ROUTES
 from connectors.gateway.links.settings import LinkSettings
+from connectors.gateway.overload import Overload
 from connectors.gateway.server import Server
 from connectors.gateway.settings import GatewaySettings
 from connectors.log.spill import SpillingLog
@@ -112,9 +113,11 @@ class Gateway:
 
     Attributes:
         routes: those that it has besides redirects.
+        overload: by default it bears everything.
     """
 
     routes: Sequence[Any] = ()
+    overload = Overload()
 
     def __init__(self, platform: "Platform", loop: Loop, name: str):
         self._platform = platform
@@ -153,6 +156,7 @@ class Gateway:
             log=self.log,
             store=self.store,
             vault=platform.vault,
+            overload=self.overload,
             checks={"links": self.redirects.ready},
             services={"redirects": self.redirects, **self.services(links, made)},
         )
