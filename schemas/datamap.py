@@ -12,7 +12,13 @@ import msgspec
 
 from schemas.catalog import Catalog
 from schemas.event import EventType
-from schemas.fields import Mention, Subject, is_personal, mentions_type, walk_into_structs
+from schemas.fields import (
+    Mention,
+    Subject,
+    has_personal_parts,
+    mentions_type,
+    walk_into_structs,
+)
 
 Protection = Literal["sealed", "plain index", "pseudonym"]
 
@@ -84,7 +90,7 @@ class DataMap:
     def unplaced(self) -> list[Unplaced]:
         """The personal fields that the map does not place."""
         found = [problem for type_ in self._types for problem in _unplaced_in_type(type_)]
-        return found + [problem for store in self._stores for problem in _unplaced_in_store(store)]
+        return found + [problem for store in self._stores for problem in unplaced_in(store)]
 
 
 def check(catalog: Catalog, stores: Iterable[Store] = ()) -> list[Unplaced]:
@@ -163,7 +169,8 @@ def _unplaced_in_type(type_: EventType) -> Iterable[Unplaced]:
         )
 
 
-def _unplaced_in_store(store: Store) -> Iterable[Unplaced]:
+def unplaced_in(store: Store) -> Iterable[Unplaced]:
+    """The personal fields of a table of state or of a view that erasure would not reach."""
     personal = _personal(store)
     for field in personal:
         if (message := _fault(store, field)) is not None:
@@ -191,11 +198,7 @@ def _persons(store: Store) -> tuple[str, ...]:
 
 
 def _personal(store: Store) -> tuple[str, ...]:
-    return tuple(
-        field
-        for field, annotation in store.fields.items()
-        if any(is_personal(part) for part in walk_into_structs(annotation))
-    )
+    return tuple(f for f, annotation in store.fields.items() if has_personal_parts(annotation))
 
 
 def _names(annotation: object, marker: object) -> bool:

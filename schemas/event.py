@@ -21,6 +21,7 @@ from schemas.fields import (
     field_types,
     is_marked,
     is_personal,
+    is_plain_index,
     mentions_type,
     walk,
     without_none,
@@ -181,6 +182,8 @@ def _personal_fields(name: str, data: type[Data], fields: dict[str, Any]) -> tup
     personal = tuple(field for field, annotation in fields.items() if is_personal(annotation))
     defaults = {f.name: f.default for f in msgspec.structs.fields(data)}
     for field in personal:
+        if is_plain_index(fields[field]):
+            raise DeclarationError(f"{name}.{field}: events have no index: write Personal")
         if defaults[field] is not None:
             raise DeclarationError(
                 f"{name}: Personal field {field!r} must be optional, with None as its default"

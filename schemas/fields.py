@@ -1,10 +1,12 @@
-"""Markers for the fields of event types.
+"""Markers for the fields of event types, of state and of views.
 
-| marker        | meaning                                                                  |
-|---------------|--------------------------------------------------------------------------|
-| `Subject`     | a pseudonym: whose event this is; at most one per event type             |
-| `Mention`     | a pseudonym of somebody else; indexed for erasure                        |
-| `Personal[T]` | personal data: never in `data`, sealed under the subject's key           |
+| marker          | meaning                                                                |
+|-----------------|------------------------------------------------------------------------|
+| `Subject`       | a pseudonym: whose event or row this is; at most one per event type    |
+| `Mention`       | a pseudonym of somebody else; indexed for erasure                      |
+| `Personal[T]`   | personal data: never stored in the clear, sealed under the subject's key |
+| `PlainIndex[T]` | personal data of a row that is searched, and so stored in the clear    |
+| `Sealed`        | where a row of state or of a view keeps its `Personal` fields, sealed  |
 """
 
 from collections.abc import Iterator
@@ -21,6 +23,12 @@ Mention = NewType("Mention", str)
 _PERSONAL = msgspec.Meta(extra={"sixfold": "personal"})
 Personal = Annotated[T, _PERSONAL]
 
+_PLAIN_INDEX = msgspec.Meta(extra={"sixfold": "plain index"})
+PlainIndex = Annotated[T, _PERSONAL, _PLAIN_INDEX]
+
+_SEALED = msgspec.Meta(extra={"sixfold": "sealed"})
+Sealed = Annotated[str | None, _SEALED]
+
 
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Every field of a struct with its annotation, in declaration order, markers kept."""
@@ -31,6 +39,26 @@ def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
 def is_personal(annotation: object) -> bool:
     """Whether a field so annotated holds personal data."""
     return has_marker(annotation, _PERSONAL)
+
+
+def is_plain_index(annotation: object) -> bool:
+    """Whether a field so annotated holds personal data in the clear."""
+    return has_marker(annotation, _PLAIN_INDEX)
+
+
+def is_sealed(annotation: object) -> bool:
+    """Whether a field so annotated is where a row's personal fields are, sealed."""
+    return has_marker(annotation, _SEALED)
+
+
+def is_subject(annotation: object) -> bool:
+    """Whether a field so annotated is one subject, or nobody."""
+    return {_unmarked(part) for part in without_none(_unmarked(annotation))} == {Subject}
+
+
+def has_personal_parts(annotation: object) -> bool:
+    """Whether there is personal data within an annotation, or within structs in it."""
+    return any(is_personal(part) for part in walk_into_structs(annotation))
 
 
 def has_marker(annotation: object, marker: msgspec.Meta) -> bool:
@@ -61,6 +89,10 @@ def alternatives(annotation: object) -> tuple[Any, ...]:
 def without_none(annotation: object) -> frozenset[Any]:
     """The alternatives of an annotation, without None."""
     return frozenset(part for part in alternatives(annotation) if part is not NoneType)
+
+
+def _unmarked(annotation: object) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def walk(annotation: object) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """Effects: what a fold wants to happen. Nothing does before the commit."""
 
+from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from schemas.event import Data
 from schemas.fields import field_types, mentions_type
 from streams.cursor import NO_TENANT, NOWHERE, Cursor
 from streams.errors import FoldError
+from streams.sealing import ViewSealer
 from streams.views import Key, View, shape_of
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -27,6 +29,9 @@ class Emitted(NamedTuple):
     traceparent: str | None
 
 
+# What seals the rows of a view; None if nothing of them is personal.
+SealerOf = Callable[[type[View]], ViewSealer | None]
+
 # The rows of one view that change, by tenant and key: a new row, or None for one that goes.
 Rows = dict[tuple[str, Key], View | None]
 
@@ -34,8 +39,9 @@ Rows = dict[tuple[str, Key], View | None]
 class Effects:
     """The view rows and events that batches bring about."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, sealer_of: SealerOf = lambda view: None) -> None:
         self._cursor = cursor
+        self._sealer_of = sealer_of
         self._targets: dict[type[View], _Target] = NOWHERE
         self._of_tenant: dict[str, dict[type[View], _Target]] = {}
         self._kept: dict[tuple[type[View], str], dict[Any, View | None]] = {}
@@ -84,6 +90,7 @@ class Effects:
         """See that rows can be stored, while they can still be forgotten.
 
         Raises:
+            FoldError: one has personal fields of nobody.
             OverflowError, TypeError: one cannot.
         """
         for targets in self._of_tenant.values():
@@ -98,13 +105,19 @@ class Effects:
         self.rollback()
 
     def take(self) -> dict[type[View], Rows]:
-        """The rows that have changed since the last call."""
+        """The rows that have changed since the last call, as they are to be stored.
+
+        Raises:
+            VaultUnavailable: personal fields cannot be sealed now.
+        """
         taken: dict[type[View], Rows] = {}
         for (view, tenant), rows in self._kept.items():
+            sealer = self._sealer_of(view)
+            stored = rows if sealer is None else _sealed(rows, sealer, tenant)
             if len(shape_of(view).key) > 1:
-                changed = {(tenant, key): row for key, row in rows.items()}
+                changed = {(tenant, key): row for key, row in stored.items()}
             else:
-                changed = {(tenant, (key,)): row for key, row in rows.items()}
+                changed = {(tenant, (key,)): row for key, row in stored.items()}
             taken.setdefault(view, {}).update(changed)
         self._kept = {}
         return taken
@@ -113,9 +126,9 @@ class Effects:
         """Where the current tenant's rows of a view are collected; global ones are nobody's."""
         if view.GLOBAL:
             shared = self._of_tenant.setdefault(NO_TENANT, {})
-            target = shared.setdefault(view, _Target(view, NO_TENANT))
+            target = shared.setdefault(view, _Target(view, NO_TENANT, self._sealer_of(view)))
         else:
-            target = _Target(view, self._cursor.tenant or NO_TENANT)
+            target = _Target(view, self._cursor.tenant or NO_TENANT, self._sealer_of(view))
         self._targets[view] = target
         return target
 
@@ -123,22 +136,31 @@ class Effects:
 class _Target:
     """Where changed rows of one view and tenant are collected, by the values of their keys."""
 
-    __slots__ = ("_integers", "key", "rows", "tenant")
+    __slots__ = ("_integers", "_sealer", "key", "rows", "tenant")
 
-    def __init__(self, view: type[View], tenant: str) -> None:
+    def __init__(self, view: type[View], tenant: str, sealer: ViewSealer | None) -> None:
         names, types = shape_of(view).key, field_types(view)
         self.tenant = tenant
         self.key = attrgetter(*names)
         self.rows: dict[Any, View | None] = {}
+        self._sealer = sealer
         self._integers = [i for i, name in enumerate(names) if mentions_type(types[name], int)]
 
     def check(self) -> None:
         _encode(list(self.rows.values()))
+        if self._sealer is not None:
+            self._sealer.check(self.rows.values())
         if self._integers:
             for key in self.rows:
                 whole = key if isinstance(key, tuple) else (key,)
                 if not all(_MIN <= whole[i] <= _MAX for i in self._integers):
                     raise OverflowError("an integer in a key has more than 64 bits")
+
+
+def _sealed(
+    rows: dict[Any, View | None], sealer: ViewSealer, tenant: str
+) -> dict[Any, View | None]:
+    return {key: None if row is None else sealer.sealed(row, tenant) for key, row in rows.items()}
 
 
 class DueEvent(NamedTuple):

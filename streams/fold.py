@@ -11,7 +11,8 @@ A module with a function `fold(batch, state, out)` is a fold. Beside it the modu
 | `OPENS`                       | whether it reads `Personal` fields, which are absent otherwise      |
 
 The event types are those of the annotation `Batch[A | B]`; the views it writes are those that the
-module names. Both are checked when the platform is wired. A tick may find something due again
+module names. Both are checked when the platform is wired, as is that no `Personal` field of state
+and views is stored in the clear (streams/personal.py). A tick may find something due again
 before what it emitted is folded, so it emits to topics that are `deduplicated`.
 """
 
@@ -21,10 +22,12 @@ from dataclasses import dataclass
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from schemas.datamap import Store
 from schemas.event import Data, EventType, event_type_of
 from streams.batch import Batch
 from streams.errors import FoldError
 from streams.state import Tables, declared
+from streams.stores import check_stores, stores_of
 from streams.subjects import finder
 from streams.views import View
 
@@ -58,6 +61,11 @@ class Fold:
         """Whether its state or views can name subjects."""
         kept = [*self.views, *(part for _, _, *types in declared(self.state) for part in types)]
         return any(map(finder, kept))
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its tables of state and its views, as the data map has them."""
+        return tuple(stores_of(self.name, self.state, self.views))
 
     @classmethod
     def of(cls, module: ModuleType) -> "Fold":
@@ -122,3 +130,4 @@ def _check(fold: Fold, types: list[type[Data]]) -> None:
             f"fold {fold.name}: its events, state or views name subjects, so it needs "
             "erase(subject, state, out)"
         )
+    check_stores(fold.name, fold.state, fold.views)

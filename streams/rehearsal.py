@@ -21,6 +21,7 @@ from schemas.fields import Subject
 from schemas.ids import derived_id
 from schemas.privacy import SubjectErased
 from streams.decode import decode
+from streams.errors import Erased, Tampered
 from streams.fold import Fold
 from streams.log import Entry
 from streams.memory import MemoryLog, MemoryStore
@@ -48,7 +49,8 @@ class Rehearsal:
     def __init__(self, fold: ModuleType | Fold) -> None:
         self._fold = fold if isinstance(fold, Fold) else Fold.of(fold)
         self.catalog = catalog_of(self._fold)
-        self._sealer = Sealer(self.catalog, cast(Vault, OpenVault()))
+        self._vault = OpenVault()
+        self._sealer = Sealer(self.catalog, cast(Vault, self._vault))
         self._log = MemoryLog(self.catalog.topics.values())
         self._store = MemoryStore(self._log)
         generation = self._store.prepare(self._fold).active
@@ -64,7 +66,7 @@ class Rehearsal:
 
     def views_of(self, tenant: str) -> "RehearsedViews":
         """The views as a tenant sees them."""
-        return RehearsedViews(self._store, tenant)
+        return RehearsedViews(self._store, self._sealer, tenant)
 
     @property
     def emitted(self) -> list[Data]:
@@ -77,14 +79,17 @@ class Rehearsal:
         return [data for data in self._appended() if isinstance(data, RecordRejected)]
 
     def fold(self, *events: Data, tenant: str = TENANT, at: datetime | None = None) -> None:
-        """Fold more events, each run of one topic as one batch, and what the fold emits to itself.
+        """Fold more events, and what the fold emits to itself.
+
+        Each run of one topic is one batch, and an erasure is one of its own: what was personal
+        before it has been folded by then.
 
         Args:
             at: when the first of them happened, a second after the last one unless said; the
                 others follow a second apart.
         """
         self._time = (at or self._time + timedelta(seconds=1)) - timedelta(seconds=1)
-        for _, run in groupby(events, key=self._topic_of):
+        for _, run in groupby(events, key=self._batch_of):
             self._log.append([self.entry(data, tenant) for data in run]).result()
             self._fold_new()
         while self._commit():
@@ -97,13 +102,21 @@ class Rehearsal:
             self._fold_new()
 
     def entry(self, data: Data, tenant: str) -> Entry:
-        """An event as a record, a second after the one before it."""
+        """An event as a record, a second after the one before it.
+
+        An erasure has happened in the vault when its record is written.
+        """
+        if isinstance(data, SubjectErased):
+            self._vault.destroy(tenant, data.subject)
         self._time += timedelta(seconds=1)
         self._log.now_ms = int(self._time.timestamp() * 1000)
         origin = Origin(source="client/rehearsal", tenant=tenant, time=self._time)
         self._events += 1
         entry = self._sealer.entry(data, origin, derived_id(self._log.now_ms, self._events))
         return entry._replace(topic=self._topic_of(data), partition=0)
+
+    def _batch_of(self, data: Data) -> tuple[str, bool]:
+        return self._topic_of(data), isinstance(data, SubjectErased)
 
     def _topic_of(self, data: Data) -> str:
         """An erasure comes through every topic; here through the fold's first."""
@@ -134,10 +147,11 @@ class Rehearsal:
 
 
 class RehearsedViews:
-    """The views as one tenant sees them, with the two verbs of `streams.views`."""
+    """The views as one tenant sees them, with the verbs of `streams.views`."""
 
-    def __init__(self, store: MemoryStore, tenant: str) -> None:
+    def __init__(self, store: MemoryStore, sealer: Sealer, tenant: str) -> None:
         self._store = store
+        self._sealer = sealer
         self._tenant = tenant
 
     def get(self, view: type[V], *key: Any) -> V | None:
@@ -148,17 +162,37 @@ class RehearsedViews:
         """Rows of one partition in clustering order."""
         return self._store.rows(view, self._tenant, prefix, page)
 
+    def opened(self, rows: Sequence[V]) -> Sequence[V]:
+        """Rows that were read, with their personal fields."""
+        return self._sealer.opened_rows(rows, self._tenant)
+
 
 class OpenVault:
-    """A vault that seals nothing: a rehearsal has no secrets to keep."""
+    """A vault without keys: a rehearsal has no secrets to keep."""
+
+    def __init__(self) -> None:
+        self._erased: set[tuple[str, Subject]] = set()
 
     def seal(self, tenant: str, subject: Subject, context: str, plain: bytes) -> str:
-        """The bytes in base64."""
-        return b64encode(plain).decode()
+        """The bytes in base64, beside what they are bound to."""
+        return self._bound(tenant, subject, context) + b64encode(plain).decode()
 
     def unseal(self, tenant: str, subject: Subject, context: str, sealed: str) -> bytes:
         """What `seal` was given."""
-        return b64decode(sealed)
+        bound = self._bound(tenant, subject, context)
+        if not sealed.startswith(bound):
+            raise Tampered("a sealed value belongs to another event, subject or tenant")
+        return b64decode(sealed[len(bound) :])
+
+    def destroy(self, tenant: str, subject: Subject) -> bool:
+        """Seal and unseal nothing for a subject any more."""
+        self._erased.add((tenant, subject))
+        return True
+
+    def _bound(self, tenant: str, subject: Subject, context: str) -> str:
+        if (tenant, subject) in self._erased:
+            raise Erased(f"{subject} was erased")
+        return f"{tenant} {subject} {context}: "
 
 
 def catalog_of(*folds: Fold) -> Catalog:

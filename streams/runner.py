@@ -53,6 +53,7 @@ class Runner:
 
         Raises:
             LogUnavailable: it cannot be read now.
+            VaultError: personal fields of its state cannot be opened.
         """
         self.fold = fold
         self.generation = generation
@@ -63,8 +64,11 @@ class Runner:
         self.outbox = Outbox(fold.name, sealer)
         self._sealer = sealer
         self._cursor = Cursor(partition)
-        self._state = fold.state(self._cursor)
-        self._out = Effects(self._cursor)
+        self._state = fold.state(
+            self._cursor,
+            lambda table, values: sealer.of_values(values, f"state/{fold.name}/{table}"),
+        )
+        self._out = Effects(self._cursor, sealer.of_view)
         self._batch: Batch[Any] = Batch(self._cursor)
         self._duplicates = Duplicates(
             fold.name,
@@ -142,13 +146,19 @@ class Runner:
         self.offsets[topic] = self._pending.offsets[topic] = offset
 
     def take(self) -> Commit | None:
-        """What is pending, to be committed; None if nothing is."""
+        """What is pending, to be committed; None if nothing is.
+
+        Raises:
+            VaultError: personal fields could not be sealed; nothing can be taken any more.
+        """
         pending = self._pending
         if self._is_torn or not (pending.offsets or pending.entries):
             return None
+        self._is_torn = True
         of_duplicates, pending.seen = self._duplicates.take()
         pending.state = self._state.take() + of_duplicates
         pending.rows = self._out.take()
+        self._is_torn = False
         self._pending = Commit(self.generation, self.partition)
         self.pending_records = 0
         return pending

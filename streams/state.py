@@ -4,11 +4,12 @@
         choice: Table[tuple[str, Subject], int]
 
 A table behaves like a dict that is scoped to the current record's tenant. What a batch writes is
-undone if it cannot be folded to its end; keys and values must not be changed in place.
+undone if it cannot be folded to its end; keys and values must not be changed in place. `Personal`
+fields of values are sealed where they are stored, and open in memory.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints, overload
 
 import msgspec
@@ -16,11 +17,15 @@ import msgspec
 from schemas.fields import Subject
 from streams.cursor import NOWHERE, Cursor
 from streams.errors import FoldError
+from streams.sealing import RowSealer
 from streams.subjects import Finder, finder
 
 K = TypeVar("K")
 V = TypeVar("V")
 Default = TypeVar("Default")
+
+# What seals the values of a table, by its name and their type; None if nothing of them is personal.
+SealerOf = Callable[[str, Any], RowSealer | None]
 
 _ABSENT: Any = object()
 _encode = msgspec.msgpack.Encoder().encode
@@ -66,6 +71,9 @@ class Table(Generic[K, V]):
 
     Rows are a dict per tenant, and the one of the current record's tenant is at hand: so a look-up
     costs what it costs in a dict.
+
+    Attributes:
+        sealer: seals values that are stored, and opens those that are loaded; if any is needed.
     """
 
     def __init__(self, name: str, key_type: Any, value_type: Any, cursor: Cursor) -> None:
@@ -79,6 +87,7 @@ class Table(Generic[K, V]):
         self._scope: _Scope = NOWHERE
         self._rows: dict[K, V] = NOWHERE
         self._before: dict[K, V] = NOWHERE
+        self.sealer: RowSealer | None = None
         cursor.attach(self)
 
     def enter(self, tenant: str | None) -> None:
@@ -159,13 +168,16 @@ class Table(Generic[K, V]):
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over stored rows, at start."""
-        decode_key, decode_value = self._decode_key, self._decode_value
+        decode_key, decode_value, sealer = self._decode_key, self._decode_value, self.sealer
         last, scope = None, NOWHERE
         for stored_key, stored_value in rows:
             tenant, key = decode_key(stored_key)
             if tenant != last:
                 last, scope = tenant, self._scope_of(tenant)
-            scope.rows[key] = value = decode_value(stored_value)
+            value = decode_value(stored_value)
+            if sealer is not None:
+                value = sealer.opened(value, tenant, key)
+            scope.rows[key] = value
             if self._subjects is not None:
                 scope.add(self._subjects((key, value)), key)
 
@@ -188,11 +200,15 @@ class Table(Generic[K, V]):
         """See that what was written can be stored, while it can still be undone.
 
         Raises:
+            FoldError: a value has personal fields of nobody.
             OverflowError, TypeError: a key or value cannot.
         """
         for scope in self._entered.values():
             _encode(list(scope.before))
-            _encode(list(map(scope.rows.get, scope.before)))
+            values = list(map(scope.rows.get, scope.before))
+            _encode(values)
+            if self.sealer is not None:
+                self.sealer.check(values)
 
     def accept(self) -> None:
         """Keep what was written, for good."""
@@ -207,13 +223,20 @@ class Table(Generic[K, V]):
             self._entered = {tenant: s for tenant, s in self._entered.items() if s is self._scope}
 
     def take(self) -> list[Change]:
-        """The rows that have changed since the last call."""
-        encode, changes = _encode, []
+        """The rows that have changed since the last call.
+
+        Raises:
+            VaultUnavailable: they cannot be sealed now.
+        """
+        encode, sealer, changes = _encode, self.sealer, []
         for tenant, keys in self._changed.items():
             rows = self._scopes[tenant].rows
             for key in keys:
-                value = encode(rows[key]) if key in rows else None
-                changes.append(Change(self.name, encode((tenant, key)), value))
+                value = rows.get(key, _ABSENT)
+                if sealer is not None and value is not _ABSENT:
+                    value = sealer.sealed(value, tenant, key)
+                stored = None if value is _ABSENT else encode(value)
+                changes.append(Change(self.name, encode((tenant, key)), stored))
         self._changed = {}
         return changes
 
@@ -242,13 +265,14 @@ class Tables:
         FoldError: an annotation is no `Table[key, value]`.
     """
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, sealer_of: SealerOf = lambda name, values: None) -> None:
         self._tables: dict[str, Table[Any, Any]] = {}
         for name, kind, key_type, value_type in declared(type(self)):
             # A cursor of its own stays with no tenant, whichever record is folded.
             scope = cursor if kind is Table else Cursor(cursor.partition)
-            self._tables[name] = Table(name, key_type, value_type, scope)
-            setattr(self, name, self._tables[name])
+            table = self._tables[name] = Table(name, key_type, value_type, scope)
+            table.sealer = sealer_of(name, value_type)
+            setattr(self, name, table)
 
     def load(self, name: str, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over the stored rows of one table; those of a table that is no more are ignored."""
@@ -269,7 +293,7 @@ class Tables:
         """Keep what was written, for good.
 
         Raises:
-            OverflowError, TypeError: something cannot be stored; nothing was accepted.
+            FoldError, OverflowError, TypeError: something cannot be stored; nothing was accepted.
         """
         for table in self._tables.values():
             table.check()
@@ -277,7 +301,11 @@ class Tables:
             table.accept()
 
     def take(self) -> list[Change]:
-        """What has changed since the last call, as it is to be stored."""
+        """What has changed since the last call, as it is to be stored.
+
+        Raises:
+            VaultUnavailable: personal fields cannot be sealed now.
+        """
         return [change for table in self._tables.values() for change in table.take()]
 
 

@@ -8,9 +8,11 @@
         votes: int
 
 The model is Cassandra's: `get` reads a row by its whole key, `slice` the rows of one partition in
-clustering order. Rows belong to a tenant unless the view is `GLOBAL`.
+clustering order. Rows belong to a tenant unless the view is `GLOBAL`. `Personal` fields are absent
+in rows that are read, until they are `opened`.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +24,7 @@ from schemas.fields import field_types, has_marker
 from schemas.frozen import Frozen
 from streams.errors import FoldError
 from streams.log import Position
+from streams.personal import is_still_sealed
 
 T = TypeVar("T")
 
@@ -133,13 +136,37 @@ class ViewStore(Protocol):
         """
 
 
+class Opener(Protocol):
+    """Opens rows: `streams.sealing.Sealer`."""
+
+    def opened_rows(self, rows: Sequence[V], tenant: str) -> Sequence[V]:
+        """Rows of one view with their personal fields; those of erased subjects stay absent."""
+
+
+async def opened(opener: Opener, rows: Sequence[V], tenant: str) -> Sequence[V]:
+    """Rows of one view with their personal fields; those of erased subjects stay absent.
+
+    Raises:
+        VaultError: they cannot be opened now.
+    """
+    if not any(map(is_still_sealed, rows)):
+        return rows
+    return await asyncio.to_thread(opener.opened_rows, rows, tenant)  # the vault may use the disk
+
+
 class Views:
     """The views as one tenant sees them, optionally no older than a position."""
 
     def __init__(
-        self, store: ViewStore, tenant: str, after: Position | None = None, timeout_s: float = 5.0
+        self,
+        store: ViewStore,
+        opener: Opener,
+        tenant: str,
+        after: Position | None = None,
+        timeout_s: float = 5.0,
     ) -> None:
         self._store = store
+        self._opener = opener
         self._tenant = tenant
         self._after = after
         self._timeout_s = timeout_s
@@ -153,6 +180,13 @@ class Views:
         """Rows of one partition in clustering order; see `ViewStore.slice`."""
         await self._caught_up(view)
         return await self._store.slice(view, self._tenant, prefix, page)
+
+    async def opened(self, rows: Sequence[V]) -> Sequence[V]:
+        """Rows that were read, with their personal fields: as many, in the same order.
+
+        Those of erased subjects stay absent.
+        """
+        return await opened(self._opener, rows, self._tenant)
 
     async def _caught_up(self, view: type[View]) -> None:
         if self._after is not None:

@@ -143,6 +143,7 @@ class _Scoped:
         after = request.headers.get("Sixfold-After")
         return Views(
             self._deps.store,
+            self.sealer,
             caller.tenant,
             None if after is None else Position.parse(after),
             self._deps.settings.applied_timeout_s,

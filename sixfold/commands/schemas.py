@@ -1,21 +1,17 @@
 """`sixfold schemas`: publish the catalog, refuse what breaks it, and say where data lives."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 import schemas
 from schemas import compatibility
-from schemas.datamap import DataMap, Store
+from schemas.datamap import DataMap
 from schemas.export import export as export_catalog
-from schemas.fields import field_types
 from sixfold.commands.context import Json, print_rows
 from sixfold.wiring import CATALOG, FOLDS
-from streams.fold import Fold
-from streams.views import shape_of
 
 PUBLISHED = Path(schemas.__file__).parent / "published"
 
@@ -54,22 +50,8 @@ def datamap(as_json: Json = False) -> None:
     print_rows(rows if as_json else map(_in_words, rows), _COLUMNS, as_json)
 
 
-def stores_of(folds: Iterable[Fold]) -> Iterator[Store]:
-    """The tables of state and the views of folds, as the data map takes them.
-
-    Nothing in them is declared as sealed or indexed: a `Personal` field of state or of a view
-    stays refused until a store protects it.
-    """
-    for fold in folds:
-        for table, annotation in get_type_hints(fold.state, include_extras=True).items():
-            fields = dict(zip(("key", "value"), get_args(annotation), strict=True))
-            yield Store(kind="state", name=f"{fold.name}.{table}", fields=fields)
-        for view in fold.views:
-            yield Store(kind="view", name=shape_of(view).name, fields=field_types(view))
-
-
 def _data_map() -> DataMap:
-    return DataMap(CATALOG, stores_of(FOLDS))
+    return DataMap(CATALOG, (store for fold in FOLDS for store in fold.stores))
 
 
 def _in_words(row: dict[str, Any]) -> dict[str, str]:

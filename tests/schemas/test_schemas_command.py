@@ -55,7 +55,7 @@ def test_the_data_map_names_every_place_of_a_subject():
     rows = [json.loads(line) for line in run("datamap", "--json").stdout.splitlines()]
     places = {(row["kind"], row["name"]): row["persons"] for row in rows}
     assert places["event", "link.clicked"] == ["user"]
-    assert places["state", "links.links"] == ["value"]
+    assert places["state", "links.links"] == ["value.created_by"]
     assert places["view", "link"] == ["created_by"]
     assert run("datamap").exit_code == 0
 
@@ -89,7 +89,7 @@ def folds_of(views: Sequence[type[View]]) -> list[Fold]:
 
 
 def test_stores_are_the_tables_and_views_of_folds():
-    choice, ballot = schemas.stores_of(folds_of([Ballot]))
+    choice, ballot = folds_of([Ballot])[0].stores
     assert (choice.kind, choice.name) == ("state", "polls.choice")
     assert choice.fields == {"key": tuple[str, Subject], "value": int}
     assert (ballot.kind, ballot.name) == ("view", "ballot")

@@ -261,6 +261,7 @@ class Vault(OpenVault):
     """Fails as it is told."""
 
     def __init__(self, *errors: Exception):
+        super().__init__()
         self.errors = list(errors)
 
     def unseal(self, tenant, subject, context, sealed):

@@ -11,11 +11,15 @@ from msgspec.structs import replace
 from stores import BIRDS, NOON, Everyone, Keys, Sighting, Total, memory_pair, sqlite_pair
 
 from connectors.log.sqlite import SqliteLog
+from schemas.catalog import Catalog
 from schemas.fields import Subject
 from streams.errors import BadPosition, FoldError, NotYetApplied
 from streams.log import Position
+from streams.rehearsal import OpenVault
+from streams.sealing import Sealer
 from streams.views import View, Views, shape_of
 
+SEALER = Sealer(Catalog([]), OpenVault())
 DAY = date(2026, 5, 1)
 
 
@@ -144,7 +148,7 @@ def test_a_reader_waits_until_a_position_is_applied(pair):
             generation, {Total: {("acme", ("owl", 5, 1)): Total("owl", 5, 1, 1)}}, sightings=5
         )
         await waiting
-        views = Views(pair.views, "acme", after=Position("sightings", 0, 4))
+        views = Views(pair.views, SEALER, "acme", after=Position("sightings", 0, 4))
         assert await views.get(Total, "owl", 5, 1) == Total("owl", 5, 1, 1)
         assert await views.slice(Total, "owl") == [Total("owl", 5, 1, 1)]
 
