@@ -21,6 +21,7 @@ from sixfold.commands import (
     topics,
     views,
 )
+    vault,
 from sixfold.commands.context import errors
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
@@ -47,6 +48,7 @@ app.add_typer(views.app, name="views")
 
 
 @app.callback()
+app.add_typer(vault.app, name="vault")
 def settings(
     context: typer.Context,
     config: Annotated[Path, typer.Option(help="The settings file.")] = FILE,

@@ -1,6 +1,7 @@
 """The host: the one process that runs the agents of an embedded data directory."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
 import structlog
@@ -18,8 +19,12 @@ from sixfold.wiring import CATALOG, FOLDS
 from streams.agent import Agent
 from streams.application import Application
 
+from streams.errors import VaultError
 log = structlog.get_logger()
 
+
+# Salts are dropped when the next day's is made too; this is for when nobody clicks.
+_DROP_SALTS_S = 3600.0
 
 class Host:
     """Agents, upkeep and, unless it is told otherwise, a gateway: all in this process."""
@@ -79,7 +84,11 @@ class Host:
 
     def _start_upkeep(self) -> None:
         upkeep = Upkeep(self.platform.log, CATALOG.topics.values(), self._droppable)
-        task = asyncio.create_task(upkeep.run(), name="upkeep")
+        self._keep_running(upkeep.run(), "upkeep")
+        self._keep_running(self._drop_salts(), "drop salts")
+
+    def _keep_running(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
 
         async def stop() -> None:
             task.cancel()
@@ -90,6 +99,15 @@ class Host:
     def _droppable(self, topic: str, partition: int) -> int:
         """Below which offset nobody needs the records of a partition any more."""
         log = self.platform.log
+    async def _drop_salts(self) -> None:
+        """Forget the salts of past days in time."""
+        while True:
+            await asyncio.sleep(_DROP_SALTS_S)
+            try:
+                await asyncio.to_thread(self.platform.vault.drop_expired_salts)
+            except VaultError as error:
+                log.warning("salts of past days could not be dropped", error=str(error))
+
         needed = [
             applied_offset(log, fold.name, topic, partition)
             for fold in FOLDS

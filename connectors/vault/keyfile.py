@@ -75,7 +75,7 @@ class KeyFile(Keyring):
     def mark_backed_up(self, today: date) -> None:
         """Remember that the operator keeps a copy of all versions that exist now."""
         self._refresh()
-        marker = {"fingerprint": self._fingerprint(), "date": today.isoformat()}
+        marker = {"fingerprints": self._fingerprints(), "date": today.isoformat()}
         write_atomically(self._marker, json.dumps(marker))
 
     @property
@@ -84,10 +84,10 @@ class KeyFile(Keyring):
 
     def _backed_up(self) -> bool:
         try:
-            marker = json.loads(self._marker.read_text())
-        except (FileNotFoundError, ValueError):
+            kept = set(json.loads(self._marker.read_text())["fingerprints"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False  # a damaged marker only means that the operator is warned again
-        return isinstance(marker, dict) and marker.get("fingerprint") == self._fingerprint()
+        return kept.issuperset(self._fingerprints())
 
     def _refresh(self) -> None:
         stamp = _stamp(self._path)

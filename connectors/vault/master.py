@@ -139,11 +139,17 @@ class Keyring:
 
     def retire(self, version: int) -> None:
         """See `MasterKeys.retire`."""
-        if version not in self._keys:
-            raise MasterKeyError(f"{self._location} has no version {version}")
-        if version == max(self._keys):
-            raise MasterKeyError(f"version {version} is the newest: rotate before retiring it")
+        self._check_retired(version)
         self._replace({v: key for v, key in self._keys.items() if v != version})
+
+    def _check_retired(self, version: int) -> None:
+        if version not in self._keys:
+            known = ", ".join(map(str, sorted(self._keys)))
+            raise MasterKeyError(f"{self._location} has no version {version}, but {known}")
+        if version == max(self._keys):
+            raise MasterKeyError(
+                f"version {version} is the newest, which wraps: run `sixfold vault rotate` first"
+            )
 
     def _replace(self, keys: Mapping[int, bytes]) -> None:
         self._ciphers = {version: AESGCM(key) for version, key in keys.items()}
@@ -152,10 +158,12 @@ class Keyring:
     def _backed_up(self) -> bool:
         return False
 
-    def _fingerprint(self) -> str:
-        """Changes with every version added; tells nothing of the keys."""
-        parts = sorted(self._keys.items())
-        return blake2b(framed(*parts), digest_size=16, person=b"sixfold backup").hexdigest()
+    def _fingerprints(self) -> list[str]:
+        """One of each version; they tell nothing of the keys."""
+        return [
+            blake2b(framed(*part), digest_size=16, person=b"sixfold backup").hexdigest()
+            for part in sorted(self._keys.items())
+        ]
 
 
 class EphemeralMasterKey(Keyring):
@@ -189,6 +197,7 @@ class EnvironmentMasterKey(Keyring):
 
     def retire(self, version: int) -> None:
         """Refuses: the variable is not ours to change."""
+        self._check_retired(version)
         raise MasterKeyError(
             f"nothing is wrapped under version {version} any more: take it out of {VARIABLE} "
             "and restart every process"

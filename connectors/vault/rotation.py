@@ -68,8 +68,9 @@ def retire(database: Database, master: MasterKeys, version: int) -> None:
     # Inside a transaction, so that nobody can wrap under that version meanwhile.
     with database.transaction():
         left = versions_in_use(database).get(version, 0)
-        if left:
+        if left and version != master.describe().current:
             raise MasterKeyError(
-                f"version {version} of the master key is in use by {left} values: rewrap them first"
+                f"version {version} of the master key is in use by {left:,} values: "
+                "run `sixfold vault rewrap` first"
             )
         master.retire(version)

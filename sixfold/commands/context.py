@@ -31,9 +31,13 @@ def settings_of(context: typer.Context) -> Settings:
 
 def progress_bar(*columns: ProgressColumn, hidden: bool = False) -> Progress:
     """A bar that says what is being done, and how far it is by these columns."""
-    description = TextColumn("{task.description}", markup=False)
     return Progress(
-        description, BarColumn(), *columns, console=console, transient=True, disable=hidden
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        console=console,
+        transient=True,
+        disable=hidden or not console.is_terminal,
     )
 
 

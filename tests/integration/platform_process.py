@@ -60,7 +60,18 @@ class PlatformProcess:
 
     def run(self, *arguments: str) -> str:
         """What a command prints."""
-        ran = subprocess.run(
+        ran = self._ran(*arguments)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def refused(self, *arguments: str) -> str:
+        """What a command that fails says."""
+        ran = self._ran(*arguments)
+        assert ran.returncode == 1, ran.stdout
+        return ran.stderr
+
+    def _ran(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             [sys.executable, "-m", "sixfold", *arguments],
             cwd=self.directory,
             env=self.environment,
@@ -68,8 +79,6 @@ class PlatformProcess:
             text=True,
             check=False,
         )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
 
     def settled(self) -> None:
         """Wait until agents have applied everything, clicks that were just made included."""

@@ -108,7 +108,9 @@ def test_a_rotation_by_another_process_is_noticed(path):
 
 def test_the_newest_and_unknown_versions_cannot_be_retired(path):
     keys = KeyFile.create(path)
-    with pytest.raises(MasterKeyError, match="rotate before retiring"):
+    with pytest.raises(
+        MasterKeyError, match="is the newest, which wraps: run `sixfold vault rotate`"
+    ):
         keys.retire(1)
     with pytest.raises(MasterKeyError, match="has no version 7"):
         keys.retire(7)
@@ -143,9 +145,13 @@ def test_a_key_counts_as_backed_up_until_it_is_rotated(path):
     assert keys.describe() == (str(path), (1, 2), False)
     keys.mark_backed_up(TODAY)
     assert keys.describe().backed_up
+    keys.retire(1)
+    assert keys.describe() == (str(path), (2,), True)
 
 
-@pytest.mark.parametrize("marker", ["", "[]", '"x"', "{}", '{"fingerprint": "another key"}'])
+@pytest.mark.parametrize(
+    "marker", ["", "[]", '"x"', "{}", '{"fingerprints": ["another"]}', '{"fingerprints": 1}']
+)
 def test_a_marker_of_something_else_does_not_count(path, marker):
     keys = KeyFile.create(path)
     (path.parent / "master.key.backed-up").write_text(marker)

@@ -49,8 +49,12 @@ def test_a_version_in_use_is_not_retired(desk, keys):
     vault = desk.open()
     vault.pseudonym("acme", "ann")
     keys.rotate()
-    with pytest.raises(MasterKeyError, match="in use by 2 values: rewrap them first"):
+    with pytest.raises(
+        MasterKeyError, match="in use by 2 values: run `sixfold vault rewrap` first"
+    ):
         vault.retire(1)
+    with pytest.raises(MasterKeyError, match="version 2 is the newest, which wraps"):
+        vault.retire(2)
     assert keys.describe().versions == (1, 2)
 
 
