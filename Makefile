@@ -32,15 +32,19 @@ soak: .venv/dev
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-.venv/dev: .venv/base requirements/dev.txt requirements/bench.txt
-	$(BIN)/pip install --quiet -r requirements/dev.txt -r requirements/bench.txt
+DEV := $(patsubst %,requirements/%.txt,dev bench kafka cassandra)
+
+.venv/dev: .venv/base $(DEV)
+	$(BIN)/pip install --quiet $(patsubst %,-r %,$(DEV))
 	touch $@
 
 pins: .venv/dev
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile $(PINS) --output-file requirements/base.txt requirements/base.in
-	$(BIN)/pip-compile $(PINS) --constraint requirements/base.txt --output-file requirements/dev.txt requirements/dev.in
-	$(BIN)/pip-compile $(PINS) --constraint requirements/base.txt --output-file requirements/bench.txt requirements/bench.in
+	for extra in $(basename $(notdir $(DEV))); do \
+	  $(BIN)/pip-compile $(PINS) --constraint requirements/base.txt \
+	    --output-file requirements/$$extra.txt requirements/$$extra.in || exit 1; \
+	done
 
 clean:
 	rm -rf .venv demo-data

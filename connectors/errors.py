@@ -1,6 +1,6 @@
 """Errors of this room. What a port of `streams` promises to raise is a subclass of its error too."""
 
-from streams.errors import VaultError
+from streams.errors import LogError, VaultError
 
 
 class ConnectorError(Exception):
@@ -49,3 +49,19 @@ class DamagedLog(ConnectorError):
 
 class ImportFailed(ConnectorError):
     """An import could not go on; what it has added stays, and running it again goes on."""
+
+
+class ToolMissing(ConnectorError):
+    """A program that is needed is not installed."""
+
+
+class EngineFailed(ConnectorError):
+    """An engine could not be fetched or started, or did not stop."""
+
+
+class RecordTooLarge(ConnectorError, LogError):
+    """A record is larger than the log takes."""
+
+
+class BadLogSettings(ConnectorError):
+    """The settings of the log are wrong: of its URL, or an option that its client does not know."""

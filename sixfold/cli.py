@@ -14,6 +14,7 @@ from sixfold.commands import (
     batch,
     dead,
     doctor,
+    engines,
     importing,
     run,
     schemas,
@@ -42,6 +43,7 @@ app.command("doctor")(doctor.doctor)
 app.command("sql")(sql.sql)
 app.add_typer(batch.app, name="batch")
 app.add_typer(dead.app, name="dead")
+app.add_typer(engines.app, name="engines")
 app.add_typer(importing.app, name="import")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(views.app, name="views")

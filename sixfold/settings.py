@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from connectors.engines.jars import default_cache
 from connectors.gateway.settings import GatewaySettings
 from schemas.frozen import Frozen
 from sixfold.errors import BadSettings
@@ -117,6 +118,21 @@ class LinksSection(Section):
     creations_per_minute_from_address: Count = 12_000
 
 
+class EnginesSection(Section):
+    """Kafka and Cassandra as `sixfold engines` runs them.
+
+    Attributes:
+        cache: where they are fetched to; by default in the user's folder of caches.
+    """
+
+    cache: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The cache."""
+        return Path(self.cache).expanduser() if self.cache else default_cache()
+
+
 class Settings(Section):
     """All settings.
 
@@ -131,6 +147,7 @@ class Settings(Section):
     vault: VaultSection = VaultSection()
     gateway: GatewaySection = GatewaySection()
     links: LinksSection = LinksSection()
+    engines: EnginesSection = EnginesSection()
 
     @property
     def log_file(self) -> Path:

@@ -1,6 +1,9 @@
-"""The folds that are run here are those of the runtime's own tests."""
+"""The folds that are run here are those of the runtime's own tests; engines run for all of them."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "streams"))
+TESTS = Path(__file__).parents[1]
+sys.path += [str(TESTS / room) for room in ("streams", "connectors", "engines")]
+
+from running import cassandra, cassandra_engine, kafka, kafka_engine  # noqa: E402, F401
