@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from batch.backlog import Offsets, Stretch, covered, ends, stretches
+from batch.backlog import Offsets, Stretch, archived, covered, ends, stretches
 from batch.duck import connect
 from batch.errors import LakeError, Overtaken
 from batch.lake import Lake, Table
@@ -59,6 +59,7 @@ def archive(lake: Lake, log: Log, on_progress: OnProgress = lambda progress: Non
 
     Raises:
         LakeError: a table cannot be read or written; what was moved before stays.
+        LogRestored: the lake has more than the log.
         ColumnConflict: a topic's event types cannot be one table.
     """
     started_s = time.perf_counter()
@@ -124,14 +125,6 @@ class _Archiver:
         since = self._since(self._lake.table(topic), until)
         return sum(max(0, end - since[partition]) for partition, end in until.items())
 
-    def _since(self, table: Table, until: Offsets) -> dict[int, int]:
+    def _since(self, table: Table, until: Offsets) -> Offsets:
         """Where to go on in each partition; another archiver may be beyond `until`."""
-        since = {p: table.archived(self._log.incarnation, p) for p in until}
-        for partition, start in since.items():
-            _, end = self._log.bounds(table.topic, partition)
-            if start > end:
-                raise LakeError(
-                    f"the lake has {table.topic}/{partition} up to {start}, but the log ends at "
-                    f"{end}: if an older copy of the log was restored, it needs a new incarnation"
-                )
-        return since
+        return archived(table, self._log) if until else {}

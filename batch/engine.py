@@ -8,7 +8,7 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
-from batch.backlog import ends, stretches
+from batch.backlog import archived, ends, stretches
 from batch.columns import COMMON_COLUMNS
 from batch.duck import DEFAULT_MEMORY_LIMIT, connect
 from batch.errors import QueryError
@@ -97,7 +97,7 @@ class Engine:
         """A view of one version of the topic's table and of what the log had beyond that."""
         table = self._lake.table(topic)
         until = ends(self._log, topic)
-        since = {p: table.archived(self._log.incarnation, p) for p in until}
+        since = archived(table, self._log) if until else {}
         maker = RowMaker(self._connection, self._lake.catalog, topic)
         tail = f'tail."{topic}"'
         self._write_tail(f"CREATE TABLE {tail} AS", maker.make(())[0])

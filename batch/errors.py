@@ -17,6 +17,10 @@ class Overtaken(LakeError):
     """Somebody else committed to the table first: nothing was written, open it again."""
 
 
+class LogRestored(BatchError):
+    """The log is an older copy of the one that the lake was archived from."""
+
+
 class QueryError(BatchError):
     """A query is wrong, is not one SELECT, or failed while it ran."""
 

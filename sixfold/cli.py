@@ -14,15 +14,15 @@ from sixfold.commands import (
     batch,
     dead,
     doctor,
-    engines,
     importing,
+    restored,
     run,
     schemas,
     sql,
     topics,
+    vault,
     views,
 )
-    vault,
 from sixfold.commands.context import errors
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
@@ -40,17 +40,17 @@ app.command("demo")(run.demo)
 app.command("topics")(topics.topics)
 app.command("tail")(topics.tail)
 app.command("doctor")(doctor.doctor)
+app.command("restored")(restored.restored)
 app.command("sql")(sql.sql)
 app.add_typer(batch.app, name="batch")
 app.add_typer(dead.app, name="dead")
-app.add_typer(engines.app, name="engines")
 app.add_typer(importing.app, name="import")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(vault.app, name="vault")
 app.add_typer(views.app, name="views")
 
 
 @app.callback()
-app.add_typer(vault.app, name="vault")
 def settings(
     context: typer.Context,
     config: Annotated[Path, typer.Option(help="The settings file.")] = FILE,

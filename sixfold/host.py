@@ -13,18 +13,19 @@ from connectors.store.sqlite import SqliteCommitter, applied_offset
 from sixfold.first_start import first_start
 from sixfold.gateway import Gateway
 from sixfold.memory import settle, unsettle
+from sixfold.older_copy import refuse_unnoted_restore
 from sixfold.platform import Platform
 from sixfold.settings import Settings
 from sixfold.wiring import CATALOG, FOLDS
 from streams.agent import Agent
 from streams.application import Application
-
 from streams.errors import VaultError
-log = structlog.get_logger()
 
+log = structlog.get_logger()
 
 # Salts are dropped when the next day's is made too; this is for when nobody clicks.
 _DROP_SALTS_S = 3600.0
+
 
 class Host:
     """Agents, upkeep and, unless it is told otherwise, a gateway: all in this process."""
@@ -41,12 +42,14 @@ class Host:
 
         Raises:
             HostLocked: another process is host of this data directory.
+            LogRestored: the log is older than the lake, and nobody has said so.
         """
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True)
         try:
             self._stack.enter_context(HostLock(settings.data))
             self.platform = self._stack.enter_context(Platform.create(settings))
+            refuse_unnoted_restore(self.platform)
             self.application = await self._start_agents()
             await first_start(self.platform)
             if self._with_gateway:
@@ -96,9 +99,6 @@ class Host:
 
         self._stack.push_async_callback(stop)
 
-    def _droppable(self, topic: str, partition: int) -> int:
-        """Below which offset nobody needs the records of a partition any more."""
-        log = self.platform.log
     async def _drop_salts(self) -> None:
         """Forget the salts of past days in time."""
         while True:
@@ -108,6 +108,9 @@ class Host:
             except VaultError as error:
                 log.warning("salts of past days could not be dropped", error=str(error))
 
+    def _droppable(self, topic: str, partition: int) -> int:
+        """Below which offset nobody needs the records of a partition any more."""
+        log = self.platform.log
         needed = [
             applied_offset(log, fold.name, topic, partition)
             for fold in FOLDS

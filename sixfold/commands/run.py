@@ -16,6 +16,7 @@ from sixfold.first_start import ADMIN_KEY_FILE
 from sixfold.gateway import Gateway
 from sixfold.host import Host
 from sixfold.logging import configure
+from sixfold.older_copy import refuse_unnoted_restore
 from sixfold.platform import Platform
 from sixfold.settings import Settings
 
@@ -54,6 +55,7 @@ async def _up(settings: Settings, stopping: asyncio.Event) -> None:
 
 async def _gateway(settings: Settings, stopping: asyncio.Event) -> None:
     with Platform.open(settings) as platform:
+        refuse_unnoted_restore(platform)
         serving = Gateway(platform, reuse_port=True)
         await serving.start()
         console.print(f"Gateway: http://{settings.gateway.host}:{serving.port}")

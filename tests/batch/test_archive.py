@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -15,9 +17,12 @@ from lake_events import (
 
 from batch import backlog
 from batch.archive import archive
-from batch.errors import LakeError
+from batch.backlog import refuse_older_copy
+from batch.engine import Engine
+from batch.errors import LakeError, LogRestored
 from batch.lake import Lake
 from batch.rows import Tally
+from connectors.log.restoring import renew
 from connectors.log.sqlite import SqliteLog
 from schemas.catalog import Catalog
 from schemas.event import event, event_type_of
@@ -219,15 +224,58 @@ def test_another_log_starts_from_its_own_beginning(tmp_path, lake, log, orders):
     restored.close()
 
 
-def test_an_older_copy_of_a_log_is_refused(tmp_path, lake, log):
-    append(log, "orders", 0, placed(1), placed(2))
+@pytest.fixture
+def restored(log, lake, tmp_path):
+    """A copy of the log from before its end was appended and archived."""
+    append_orders(log, placed(1), placed(2))
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        log.reader().backup(backup)
+    append_orders(log, placed(3), placed(4), placed(5), placed(6))
     archive(lake, log)
-    older = SqliteLog(tmp_path / "older.db", "NORMAL")
-    older.create(CATALOG.topics.values())
-    older.incarnation = log.incarnation
-    with refused(LakeError, "orders/0", "up to 2", "ends at 0", "incarnation"):
-        archive(lake, older)
-    older.close()
+    with closing(SqliteLog(tmp_path / "backup.db", "NORMAL")) as restored:
+        yield restored
+
+
+def test_an_older_copy_of_a_log_is_refused_by_whoever_compares_it(lake, restored):
+    for compare in (archive, refuse_older_copy):
+        with refused(LogRestored, "orders/", "but the log ends at", "`sixfold restored`"):
+            compare(lake, restored)
+    with refused(LogRestored, "`sixfold restored`"), Engine(lake, restored) as engine:
+        engine.sql("FROM orders")
+
+
+def test_a_log_that_is_no_older_copy_is_taken(lake, log):
+    append_orders(log, placed(1))
+    refuse_older_copy(lake, log)
+    archive(lake, log)
+    append_orders(log, placed(2))
+    refuse_older_copy(lake, log)
+
+
+def test_a_restored_log_goes_on_in_the_lake_without_losses_and_repeats(lake, restored, orders):
+    before = restored.incarnation
+    renew(restored, {})
+    restored.close()
+    with closing(SqliteLog(restored.path, "NORMAL")) as log:
+        assert log.incarnation != before
+        # At the offsets of what was lost, and one of them is appended again.
+        append_orders(log, placed(7), placed(8), placed(6))
+        with Engine(lake, log) as engine:
+            (seen,) = engine.sql("SELECT count(*) AS n FROM orders").read_all().to_pylist()
+        total = archive(lake, log).total
+        assert (total.rows, total.duplicates) == (2, 3)
+        assert orders() == numbered(range(1, 9))
+        assert seen == {"n": 8}
+
+
+def test_what_is_skipped_is_never_given(log):
+    append_orders(log, placed(1), placed(2))
+    ends = {p: log.bounds("orders", p)[1] for p in range(2)}
+    renew(log, {"orders": 1_000})
+    assert {p: log.bounds("orders", p)[1] - 1_000 for p in range(2)} == ends
+    append_orders(log, placed(1))
+    assert log.read("orders", 0, ends[0], 1) or log.read("orders", 1, ends[1], 1)
+    assert log.bounds("returns", 0) == (0, 0)
 
 
 def test_pseudonyms_are_not_in_deltas_own_log(lake, log):
