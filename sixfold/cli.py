@@ -14,12 +14,14 @@ from sixfold.commands import (
     batch,
     dead,
     doctor,
+    engines,
     importing,
     restored,
     run,
     schemas,
     sql,
     topics,
+    upgrade,
     vault,
     views,
 )
@@ -42,8 +44,10 @@ app.command("tail")(topics.tail)
 app.command("doctor")(doctor.doctor)
 app.command("restored")(restored.restored)
 app.command("sql")(sql.sql)
+app.command("upgrade")(upgrade.upgrade)
 app.add_typer(batch.app, name="batch")
 app.add_typer(dead.app, name="dead")
+app.add_typer(engines.app, name="engines")
 app.add_typer(importing.app, name="import")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(vault.app, name="vault")
