@@ -1,3 +1,5 @@
+import os
+import random
 from uuid import UUID
 
 from hypothesis import given
@@ -32,6 +34,24 @@ def test_ids_sort_by_time(one: int, other: int):
 
 def test_fresh_ids_of_one_millisecond_differ():
     assert len({uuid7(1) for _ in range(10_000)}) == 10_000
+
+
+def test_fresh_ids_differ_though_the_shared_generator_is_seeded_alike():
+    random.seed(1)
+    one = uuid7(1)
+    random.seed(1)
+    assert uuid7(1) != one
+
+
+def test_fresh_ids_of_a_forked_process_differ_from_its_parent_s():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, uuid7(1).encode())
+        os._exit(0)
+    mine = uuid7(1)
+    os.waitpid(child, 0)
+    assert os.read(reading, 36).decode() != mine
 
 
 def test_a_derived_id_is_the_same_in_every_process_and_version():
