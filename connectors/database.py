@@ -9,10 +9,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from connectors.errors import NewerFormat
+from connectors.formats import Format
 from connectors.log.failures import explaining
-
-FORMAT = 1
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -74,6 +72,9 @@ CREATE TABLE seen (
 """
 
 
+FORMAT = Format()
+
+
 def connect(path: Path, synchronous: Synchronous = "FULL") -> sqlite3.Connection:
     """Open the database, creating it if need be.
 
@@ -82,6 +83,7 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> sqlite3.Connection
 
     Raises:
         NewerFormat: a later version of Sixfold wrote the file.
+        OlderFormat: an earlier one did.
         LogUnavailable: the file cannot be opened, or is no database.
     """
     with explaining():
@@ -121,25 +123,18 @@ def execute_in_turn(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _format(connection) == 0:
+    if FORMAT.is_missing(connection):
         execute_in_turn(connection, "BEGIN IMMEDIATE")
-        if _format(connection) == 0:  # another process may have been first
+        if FORMAT.is_missing(connection):  # another process may have been first
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
             connection.execute(
                 "INSERT INTO meta VALUES ('incarnation', ?)", (secrets.token_hex(8),)
             )
-            connection.execute(f"PRAGMA user_version={FORMAT}")
+            FORMAT.mark(connection)
         connection.execute("COMMIT")
-    found = _format(connection)
-    if found > FORMAT:
+    try:
+        FORMAT.check(connection, path)
+    except BaseException:
         connection.close()
-        raise NewerFormat(
-            f"{path} has format {found}, and this Sixfold reads up to {FORMAT}: "
-            "upgrade Sixfold, or restore a backup made by this version"
-        )
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return found
+        raise

@@ -11,6 +11,14 @@ class NewerFormat(ConnectorError):
     """A file was written by a later version of Sixfold, which this one cannot read."""
 
 
+class OlderFormat(ConnectorError):
+    """A file was written by an earlier version of Sixfold, and has to be upgraded first."""
+
+
+class UpgradeRefused(ConnectorError):
+    """A file cannot be upgraded: not now, or not at all."""
+
+
 class HostLocked(ConnectorError):
     """Another process is host of the data directory."""
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from connectors.errors import NewerFormat
+from connectors.formats import Format
 from streams.errors import VaultError
-
-FORMAT = 1
 
 Row = tuple[Any, ...]
 
@@ -26,11 +24,14 @@ class Database:
     file open.
     """
 
-    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> None:
+    def __init__(
+        self, path: Path, format: Format, prepare: Callable[[sqlite3.Connection], None]
+    ) -> None:
         """Open the file; `prepare` makes its tables if it is new.
 
         Raises:
             NewerFormat: a later version of Sixfold wrote it.
+            OlderFormat: an earlier one did.
             VaultError: it cannot be opened.
         """
         self._path = path
@@ -40,7 +41,7 @@ class Database:
         self._reading = Lock()
         with self._errors(), ExitStack() as opened:
             self._writer = opened.enter_context(closing(_connect(path)))
-            self._prepare(prepare)
+            self._prepare(format, prepare)
             self._reader = opened.enter_context(closing(_connect(path)))
             opened.pop_all()
 
@@ -97,18 +98,13 @@ class Database:
             busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
 
-    def _prepare(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        found = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if found > FORMAT:
-            raise NewerFormat(
-                f"{self._path} has format {found}, and this Sixfold reads up to {FORMAT}: "
-                "upgrade Sixfold, or restore a backup made by this version"
-            )
-        if found == 0:
+    def _prepare(self, format: Format, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        if format.is_missing(self._writer):
             self._writer.execute("BEGIN IMMEDIATE")
             prepare(self._writer)
-            self._writer.execute(f"PRAGMA user_version={FORMAT}")
+            format.mark(self._writer)
             self._writer.execute("COMMIT")
+        format.check(self._writer, self._path)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

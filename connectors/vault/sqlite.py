@@ -73,6 +73,7 @@ class SqliteVault(Vault):
 
         Raises:
             NewerFormat: a later version of Sixfold wrote one of its files.
+            OlderFormat: an earlier one did.
             MasterKeyError: the master key is not this vault's.
             SuppressionListLost: the list is not this vault's, or older than it.
         """
@@ -81,7 +82,9 @@ class SqliteVault(Vault):
             listed = opened.enter_context(closing(SuppressionList(directory / SUPPRESSION_FILE)))
             _refuse_orphaned(listed, directory)
             prepare = partial(tables.prepare, id=listed.id, master=master)
-            database = opened.enter_context(closing(Database(directory / VAULT_FILE, prepare)))
+            database = opened.enter_context(
+                closing(Database(directory / VAULT_FILE, tables.FORMAT, prepare))
+            )
             _refuse_lost(database, listed, directory)
             salts = DailySalts(Secrets(database, master).salt, clock, salt_grace_days)
             vault = cls(database, listed, master, salts)
@@ -184,7 +187,7 @@ def rebuild_suppression_list(directory: Path) -> int:
         raise VaultError(f"there is no vault in {directory}: restore {VAULT_FILE} first")
     with ExitStack() as opened:
         opened.enter_context(exclusive(directory / _LOCK_FILE))
-        database = opened.enter_context(closing(Database(path, _refuse_empty)))
+        database = opened.enter_context(closing(Database(path, tables.FORMAT, _refuse_empty)))
         listed = opened.enter_context(closing(SuppressionList(directory / SUPPRESSION_FILE)))
         return tables.rebuild(database, listed)
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import NamedTuple
 
+from connectors.formats import Format
 from connectors.vault.database import Database, Row
+
+FORMAT = Format()
 
 _SCHEMA = (
     "CREATE TABLE list (id BLOB NOT NULL)",  # of the vault it belongs to
@@ -43,9 +46,10 @@ class SuppressionList:
 
         Raises:
             NewerFormat: a later version of Sixfold wrote it.
+            OlderFormat: an earlier one did.
             VaultError: it cannot be opened.
         """
-        self._database = Database(path, _prepare)
+        self._database = Database(path, FORMAT, _prepare)
 
     @property
     def id(self) -> bytes:

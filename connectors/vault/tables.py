@@ -8,10 +8,13 @@ SQLite would move their neighbours between pages and could leave stale copies of
 import sqlite3
 from secrets import token_bytes
 
+from connectors.formats import Format
 from connectors.vault.database import Database
 from connectors.vault.framing import framed
 from connectors.vault.master import MasterKeys, Wrapped
 from connectors.vault.suppression import SuppressionList
+
+FORMAT = Format()
 
 HASH_KEY = framed("key", "hash")
 

@@ -180,8 +180,8 @@ def test_a_topic_made_by_another_process_can_be_appended_to(log):
 def test_a_file_of_a_later_format_is_refused(tmp_path):
     path = tmp_path / "log.db"
     with closing(connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version={FORMAT + 1}")
-    with pytest.raises(NewerFormat, match=f"format {FORMAT + 1}"):
+        connection.execute(f"PRAGMA user_version={FORMAT.number + 1}")
+    with pytest.raises(NewerFormat, match=f"format {FORMAT.number + 1}"):
         SqliteLog(path)
 
 
