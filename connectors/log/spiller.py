@@ -25,7 +25,9 @@ from streams.log import Entry, Log, Position
 log = structlog.get_logger()
 
 PENDING = Gauge("sixfold_spill_pending_events", "Events that wait for the log to come back")
-LOST = Counter("sixfold_spill_lost_events", "Events that neither log, spill file nor memory took")
+REFUSED = Counter(
+    "sixfold_spill_refused_events", "Events that neither log, spill file nor memory took for now"
+)
 
 # One write to the file holds no more than this.
 _FRAME_RECORDS = 5_000
@@ -42,7 +44,7 @@ class SpillSettings:
     Attributes:
         max_file_bytes: how large the file may get.
         max_memory_bytes: what the file cannot take waits in memory, up to so much; what finds no
-            room there either is lost.
+            room there either is refused.
         batch_records: about how many records are drained by one append.
         records_per_s: how many are drained per second, so that new appends do not wait for them.
         retry_s: how long to leave the log, or the file, alone after it has failed.
@@ -165,7 +167,7 @@ class Spiller:
             self._file_at_s = time.monotonic() + self._settings.retry_s
         too_much = self._settings.max_memory_bytes
         while self._memory.size_bytes > too_much and len(self._memory) > draining:
-            self._lose(self._memory.pop())
+            self._refuse(self._memory.pop())
 
     def _drain(self) -> None:
         """Go on moving what was spilled into the log."""
@@ -213,7 +215,7 @@ class Spiller:
         self._batch, self._file_at_s = None, 0.0
         self._move_to_file()
         while self._memory:
-            self._lose(self._memory.pop())
+            self._refuse(self._memory.pop())
         PENDING.inc(-self._shown)
         self._file.close()
 
@@ -221,10 +223,10 @@ class Spiller:
         entries = [entry for append in appends for entry in append.entries]
         return Frame(self._series, appends[0].first, entries)
 
-    def _lose(self, append: Spilled) -> None:
-        LOST.inc(len(append.entries))
+    def _refuse(self, append: Spilled) -> None:
+        REFUSED.inc(len(append.entries))
         append.done.set_exception(
-            LogUnavailable("the log is down, and there was no room left to wait for it: lost")
+            LogUnavailable("the log is down, and there is no room left to wait for it")
         )
 
     @property

@@ -118,6 +118,7 @@ class Gateway:
 
     routes: Sequence[Any] = ()
     overload = Overload()
+    spill_settings = SpillSettings(retry_s=0.05)
 
     def __init__(self, platform: "Platform", loop: Loop, name: str):
         self._platform = platform
@@ -126,7 +127,7 @@ class Gateway:
         self.log = MoodyLog(SqliteLog(platform.directory / "log.db", "NORMAL", watermark_bytes=0))
         self.store = CountingStore(SqliteViews(self.log, FOLDS))
         spill = platform.directory / f"{name}.spill"
-        self.spill = SpillingLog(self.log, CATALOG, spill, SpillSettings(retry_s=0.05))
+        self.spill = SpillingLog(self.log, CATALOG, spill, self.spill_settings)
         self.passwords = Passwords()
         self.later_s = 0.0  # how far its clock is ahead
 

@@ -7,9 +7,11 @@ from urllib.parse import quote
 import jwt
 import pytest
 from argon2 import PasswordHasher
-from redirecting import BROWSER, KEYS, TARGET, eventually, platform_in
+from prometheus_client import REGISTRY
+from redirecting import BROWSER, KEYS, TARGET, Gateway, eventually, platform_in
 
 from connectors.gateway.links.settings import LinkSettings
+from connectors.log.spiller import SpillSettings
 from schemas.access import SigningKeyAdded
 from schemas.links import BlockGranted, LinkChanged, LinkDeleted, LinkRequested, LinkUsedUp
 from streams.access.views import SigningKey
@@ -318,6 +320,37 @@ def test_redirects_go_on_while_the_log_is_down_and_are_counted_afterwards(platfo
     finally:
         gateway.log.refuses = False
     eventually(lambda: len(platform.clicks("undaunted")) == 20)
+
+
+def clicks(what: str) -> float:
+    return REGISTRY.get_sample_value(f"sixfold_clicks_{what}_total") or 0.0
+
+
+class CrampedGateway(Gateway):
+    """A gateway whose spill has a full disk, and little memory."""
+
+    spill_settings = SpillSettings(max_file_bytes=0, max_memory_bytes=2_000, retry_s=0.02)
+
+
+def test_with_no_room_anywhere_redirects_go_on_and_what_is_lost_is_counted(platform):
+    path = platform.make("cramped")
+
+    def counted():
+        totals = platform.counted("cramped")
+        return totals and totals.humans
+
+    lost_before, recorded_before = clicks("lost"), clicks("recorded")
+    with platform.running(CrampedGateway, LinkSettings(max_waiting_clicks=30)) as cramped:
+        cramped.log.refuses = True
+        assert all(redirected(cramped.get(path, AGENT)) for _ in range(100))
+        assert clicks("lost") - lost_before == 70
+        assert clicks("recorded") == recorded_before
+        cramped.log.refuses = False
+        eventually(lambda: clicks("recorded") - recorded_before == 30)
+        eventually(lambda: counted() == 30)
+        assert redirected(cramped.get(path, AGENT))
+        eventually(lambda: counted() == 31)
+    assert clicks("lost") - lost_before == 70
 
 
 def test_only_trusted_proxies_say_who_the_client_is(platform, gateway):
