@@ -26,11 +26,11 @@ from connectors.store.lag import lags
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.errors import NoHost
 from sixfold.first_start import KEY_SPACE_SECRET
+from sixfold.key_range import key_blocks
 from sixfold.memory import settle, unsettle
 from sixfold.platform import Platform
 from sixfold.settings import LinksSection
 from sixfold.wiring import CATALOG, FOLDS
-from streams.links.blocks import Blocks
 from streams.links.keys import KeySpace
 from streams.links.urls import UrlRules
 
@@ -46,6 +46,7 @@ class Gateway:
         """
         settings = platform.settings.gateway.settings(reuse_port)
         self._stack = AsyncExitStack()
+        blocks = key_blocks(platform)
         name, spill = _spill(platform)
         self._stack.callback(spill.close)
         date = DateLine(time.time())
@@ -71,7 +72,7 @@ class Gateway:
         self._keys = LinkKeys(
             platform.log,
             platform.sealer,
-            Blocks(link_settings.region, link_settings.base),
+            blocks,
             key_space(platform),
             name,
         )

@@ -12,6 +12,7 @@ from connectors.log.upkeep import Upkeep
 from connectors.store.sqlite import SqliteCommitter, applied_offset
 from sixfold.first_start import first_start
 from sixfold.gateway import Gateway
+from sixfold.key_range import keep_key_range
 from sixfold.memory import settle, unsettle
 from sixfold.older_copy import refuse_unnoted_restore
 from sixfold.platform import Platform
@@ -43,6 +44,7 @@ class Host:
         Raises:
             HostLocked: another process is host of this data directory.
             LogRestored: the log is older than the lake, and nobody has said so.
+            BadSettings: its links were made with another `links.region`, or a higher `links.base`.
         """
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -50,6 +52,7 @@ class Host:
             self._stack.enter_context(HostLock(settings.data))
             self.platform = self._stack.enter_context(Platform.create(settings))
             refuse_unnoted_restore(self.platform)
+            keep_key_range(self.platform)
             self.application = await self._start_agents()
             await first_start(self.platform)
             if self._with_gateway:

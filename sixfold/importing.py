@@ -13,9 +13,9 @@ from connectors.sources.apache_log import decompressed
 from connectors.sources.import_log import Imported, LogImport, Target
 from sixfold.gateway import key_space
 from sixfold.host import Host
+from sixfold.key_range import key_blocks
 from sixfold.platform import Platform
 from sixfold.settings import Settings
-from streams.links.blocks import Blocks
 
 STANDARD_INPUT = Path("-")
 
@@ -37,11 +37,10 @@ async def into_platform(
     platform: Platform, file: Path, target: Target, progress: Callable[[int], None]
 ) -> Imported:
     """Import an access log into a platform that is open and has a host."""
-    links = platform.settings.links
     keys = LinkKeys(
         platform.log,
         platform.sealer,
-        Blocks(links.region, links.base),
+        key_blocks(platform),
         key_space(platform),
         "import",
     )

@@ -95,8 +95,8 @@ class LinksSection(Section):
     """Short links.
 
     Attributes:
-        region: 0 to 15; regions make keys of disjoint ranges.
-        base: added to block numbers; raise it after a restore or a migration.
+        region: 0 to 15; regions make keys of disjoint ranges. What has links keeps its region.
+        base: added to block numbers; raise it after a migration, never lower it.
         blocked_hosts: no link may lead there, nor to their subdomains.
         allow_private: whether links may lead to addresses that are not public.
         countries: a MaxMind-format database of countries.
