@@ -21,6 +21,7 @@ from connectors.gateway.bodies import StrictRequest
 from connectors.gateway.cursors import Cursors, Paging
 from connectors.gateway.deprecation import deprecation_of
 from connectors.gateway.given import Caller, Limit
+from connectors.gateway.head import HeadLikeGet
 from connectors.gateway.idempotency import EventIds
 from connectors.gateway.intake import Intake
 from connectors.gateway.log import Log, position_header, trace_of
@@ -112,6 +113,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         openapi_config=openapi(version("sixfold")),
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         logging_config=None,
+        plugins=[HeadLikeGet()],
         state=State({"public_url": settings.public_url}),
     )
     _check_access(app)

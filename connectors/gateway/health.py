@@ -1,23 +1,18 @@
 """Health: whether the process lives, and whether it is ready for traffic."""
 
-from litestar import route
-from litestar.enums import HttpMethod
+from litestar import get
 
 from connectors.gateway.given import Readiness
 from connectors.gateway.problems import Problem
 
-_METHODS = [HttpMethod.GET, HttpMethod.HEAD]  # load balancers ask by either
 
-
-@route(
-    "/health/live", http_method=_METHODS, public=True, include_in_schema=False, sync_to_thread=False
-)
+@get("/health/live", public=True, include_in_schema=False, sync_to_thread=False)
 def live() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
-@route("/health/ready", http_method=_METHODS, public=True, include_in_schema=False)
+@get("/health/ready", public=True, include_in_schema=False)
 async def ready(readiness: Readiness) -> dict[str, str]:
     """Every check passes; 503 and the reasons if not."""
     reasons = await readiness.reasons()

@@ -83,6 +83,7 @@ def complete(app: Litestar) -> None:
         item = (description.paths or {}).get(getattr(route, "path_format", ""))
         if item is None or not isinstance(route, HTTPRoute):
             continue
+        item.head = None  # as GET, without the body: nothing to say of it
         for handler in route.route_handlers:
             for method in handler.http_methods:
                 operation = getattr(item, method.lower())

@@ -2,22 +2,23 @@
 
 import asyncio
 import secrets
+from datetime import datetime
 from typing import Annotated
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from litestar import delete, post
-from litestar.params import FromPath, JSONBody
+from litestar import delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from connectors.gateway.api_keys import tenant_of
 from connectors.gateway.auth import ADMIN
 from connectors.gateway.bodies import Body
-from connectors.gateway.given import ApiKeys, Caller, Log, Views
+from connectors.gateway.given import ApiKeys, Caller, Log, Paging, Views
 from connectors.gateway.keys import Tenant, check_scopes
 from connectors.gateway.problems import bad_field, not_found
 from schemas.access import Algorithm, SigningKeyAdded, SigningKeyRemoved
-from streams.access.views import SigningKey
+from streams.access.views import SigningKey, TenantSigningKey
 
 _KID_BYTES = 8
 # An HMAC key shorter than its hash is weaker than it (RFC 7518, section 3.2).
@@ -54,6 +55,32 @@ class AddedSigningKey(msgspec.Struct):
     tenant: str
 
 
+class ShownSigningKey(msgspec.Struct):
+    """A key whose tokens are let in, without its secret.
+
+    Attributes:
+        public_key: PEM; none for HS256.
+    """
+
+    kid: str
+    algorithm: Algorithm
+    audience: str
+    scopes: tuple[str, ...]
+    public_key: str | None
+    added_at: datetime
+
+
+class ShownSigningKeys(msgspec.Struct):
+    """Some signing keys.
+
+    Attributes:
+        next: the cursor that the list goes on with; none at its end.
+    """
+
+    signing_keys: list[ShownSigningKey]
+    next: str | None
+
+
 @post("/api/v1/signing-keys", scope="keys:admin", tags=["keys"])
 async def add_signing_key(
     data: JSONBody[NewSigningKey], caller: Caller, log: Log, api_keys: ApiKeys
@@ -78,6 +105,30 @@ async def add_signing_key(
     )
     await api_keys.settle(SigningKey, kid, accepted.position)
     return AddedSigningKey(kid, tenant)
+
+
+@get("/api/v1/signing-keys", scope="keys:admin", tags=["keys"])
+async def list_signing_keys(
+    caller: Caller,
+    views: Views,
+    paging: Paging,
+    tenant: FromQuery[str | None] = None,
+) -> ShownSigningKeys:
+    """List the keys whose tokens are let in, by their kids; never a secret."""
+    tenant = tenant_of(caller, tenant)
+    rows, cursor = paging.cut(await views.slice(TenantSigningKey, tenant, page=paging.page))
+    shown = [
+        ShownSigningKey(
+            kid=row.key,
+            algorithm=row.algorithm,
+            audience=row.audience,
+            scopes=row.scopes,
+            public_key=row.public_key,
+            added_at=row.added_at,
+        )
+        for row in rows
+    ]
+    return ShownSigningKeys(shown, cursor)
 
 
 @delete("/api/v1/signing-keys/{kid:str}", scope="keys:admin", tags=["keys"])
@@ -117,4 +168,4 @@ def _secret_name(kid: str) -> str:
     return f"signing-key/{kid}"
 
 
-ROUTES = (add_signing_key, remove_signing_key)
+ROUTES = (add_signing_key, list_signing_keys, remove_signing_key)

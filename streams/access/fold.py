@@ -9,10 +9,12 @@ from schemas.access import (
     SigningKeyAdded,
     SigningKeyRemoved,
 )
-from streams.access.views import ApiKey, SigningKey, TenantApiKey
+from streams.access.views import ApiKey, SigningKey, TenantApiKey, TenantSigningKey
 from streams.batch import Batch
 from streams.effects import Effects
 from streams.state import Table, Tables
+
+VERSION = 2  # signing keys are listed too
 
 
 class State(Tables):
@@ -67,8 +69,20 @@ def fold(
                         secret=added.secret,
                     )
                 )
+                out.put(
+                    TenantSigningKey(
+                        owner=event.tenant,
+                        key=added.key,
+                        algorithm=added.algorithm,
+                        audience=added.audience,
+                        scopes=tuple(added.scopes),
+                        added_at=event.time,
+                        public_key=added.public_key,
+                    )
+                )
             case SigningKeyRemoved(key=key):
                 out.delete(SigningKey, key)
+                out.delete(TenantSigningKey, event.tenant, key)
 
 
 def _put(row: ApiKey, state: State, out: Effects) -> None:

@@ -47,3 +47,17 @@ class SigningKey(View):
     scopes: tuple[str, ...]
     public_key: str | None = None
     secret: str | None = None
+
+
+class TenantSigningKey(View):
+    """A signing key as its owner, a tenant, sees it in a list."""
+
+    GLOBAL = True
+
+    owner: Partition[str]
+    key: Clustering[str]
+    algorithm: Algorithm
+    audience: str
+    scopes: tuple[str, ...]
+    added_at: datetime
+    public_key: str | None = None

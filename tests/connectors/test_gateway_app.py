@@ -209,6 +209,37 @@ def test_health_tells_alive_from_ready(api):
     assert api.as_(None).get("/health/ready").json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/orders/1", "/orders/x", "/rule", "/bug", "/api/v1/keys", "/api/v1/keys?limit=x"),
+        *("/api/v1/signing-keys", "/docs", "/docs/start.js", "/openapi.json", "/health/live"),
+        "/nowhere",
+    ],
+)
+def test_head_is_answered_like_get_but_for_the_body(api, path):
+    got, headed = api.client.get(path), api.client.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers == got.headers
+
+
+def test_nothing_of_a_body_follows_a_head(api):
+    with Wire(api.port) as wire:
+        for path in (b"/orders/1", b"/rule", b"/nowhere"):
+            wire.send(b"HEAD %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            assert int(wire.answer(to_head=True).headers["content-length"]) > 0
+            wire.send(get_request(b"/orders/1"))
+            assert wire.answer().status == 200
+
+
+def test_head_is_no_way_round_scopes_and_none_to_what_has_no_get(api):
+    assert api.as_(None).head("/api/v1/keys").status_code == 401
+    mine = api.as_(api.new_key("mine", "links:read"))
+    assert mine.head("/api/v1/keys").status_code == 403
+    assert api.client.head("/orders").status_code == 405
+    assert "HEAD" in api.client.put("/orders/1").headers["allow"]
+
+
 def test_requests_are_counted_by_route_template(api):
     api.client.get("/orders/1")
     api.client.get("/orders/2")
@@ -238,6 +269,7 @@ def test_the_api_describes_itself(api):
     assert "Problem" in schema["components"]["schemas"]
     assert schema["paths"]["/orders"]["post"]["security"] == []
     assert schema["paths"]["/orders/{number}"]["get"]["deprecated"]
+    assert not any("head" in path for path in schema["paths"].values())
     names = {p["name"] for p in schema["paths"]["/api/v1/keys"]["get"]["parameters"]}
     assert {"cursor", "limit"} <= names
 

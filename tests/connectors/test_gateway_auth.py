@@ -355,6 +355,28 @@ def test_tokens_of_a_removed_key_are_refused(api):
 def test_signing_keys_of_other_tenants_are_not_there(api, kid):
     mine = api.as_(api.new_key("mine", "keys:admin"))
     assert mine.delete(f"/api/v1/signing-keys/{kid}").status_code == 404
+    assert mine.get("/api/v1/signing-keys").json() == {"signing_keys": [], "next": None}
+    assert mine.get("/api/v1/signing-keys?tenant=customer").status_code == 403
+
+
+def test_signing_keys_are_listed_by_page_without_their_secrets(api):
+    kids = {add(api, algorithm, tenant="lister"): algorithm for algorithm in ("HS256", "ES256")}
+    removed = add(api, "HS256", tenant="lister")
+    assert api.client.delete(f"/api/v1/signing-keys/{removed}").status_code == 204
+    reader = api.as_(api.new_key("lister", "keys:admin"))
+    shown, cursor = [], ""
+    while cursor is not None:
+        answer = reader.get(f"/api/v1/signing-keys?limit=1{cursor and f'&cursor={cursor}'}")
+        assert SECRET not in answer.text
+        shown += answer.json()["signing_keys"]
+        cursor = answer.json()["next"]
+    assert {key["kid"]: key["algorithm"] for key in shown} == kids
+    for key in shown:
+        assert set(key) == {"kid", "algorithm", "audience", "scopes", "public_key", "added_at"}
+        assert key["public_key"] == (pem(PRIVATE["ES256"]) if key["algorithm"] == "ES256" else None)
+    assert reader.get("/api/v1/signing-keys").json()["signing_keys"] == shown
+    may_not = api.as_(api.new_key("lister", "links:read"))
+    assert may_not.get("/api/v1/signing-keys").status_code == 403
 
 
 PRIVATE_PEM = (

@@ -13,7 +13,7 @@ from schemas.access import (
 from schemas.catalog import Catalog
 from streams.access import fold as access
 from streams.access.secrets import ApiKeyText
-from streams.access.views import ApiKey, SigningKey, TenantApiKey
+from streams.access.views import ApiKey, SigningKey, TenantApiKey, TenantSigningKey
 from streams.fold import Fold
 from streams.rehearsal import Rehearsal
 
@@ -75,11 +75,15 @@ def test_signing_keys_come_and_go():
         "app",
         "PEM",
     )
-    assert folded(added, SigningKeyRemoved("s1")).get(SigningKey, "s1") is None
+    (listed,) = folded(added).slice(TenantSigningKey, "acme")
+    assert (listed.key, listed.scopes, listed.added_at) == ("s1", ("links:read",), NOW)
+    views = folded(added, SigningKeyRemoved("s1"))
+    assert views.get(SigningKey, "s1") is None
+    assert views.slice(TenantSigningKey, "acme") == []
 
 
 def test_the_fold_keeps_the_rules_of_the_runtime():
-    assert set(Fold.of(access).views) == {ApiKey, TenantApiKey, SigningKey}
+    assert set(Fold.of(access).views) == {ApiKey, TenantApiKey, SigningKey, TenantSigningKey}
 
 
 def test_no_client_may_post_what_lets_callers_in():
