@@ -1,11 +1,9 @@
 """The gateway of one process: HTTP on one port, over the log and the views of a data directory."""
 
 import time
-from contextlib import AsyncExitStack, suppress
-from itertools import count
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from connectors.errors import SpillInUse
 from connectors.gateway.app import Deps, make_app
 from connectors.gateway.countries import Countries
 from connectors.gateway.dates import DateLine
@@ -20,7 +18,7 @@ from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.overload import Bounds, Load, Overload
 from connectors.gateway.server import Server
 from connectors.gateway.settings import GatewaySettings
-from connectors.log.spill import SpillingLog
+from connectors.log.spill import open_spills
 from connectors.outbound import Outbound
 from connectors.store.lag import lags
 from schemas.envelope import PLATFORM_TENANT
@@ -47,8 +45,9 @@ class Gateway:
         settings = platform.settings.gateway.settings(reuse_port)
         self._stack = AsyncExitStack()
         blocks = key_blocks(platform)
-        name, spill = _spill(platform)
-        self._stack.callback(spill.close)
+        name, spills = open_spills(platform.log, CATALOG, platform.settings.spill)
+        for spill in spills:
+            self._stack.callback(spill.close)
         date = DateLine(time.time())
         passwords = Passwords()
         link_settings = _link_settings(platform.settings.links)
@@ -58,7 +57,7 @@ class Gateway:
                 gateway_settings=settings,
                 catalog=CATALOG,
                 log=platform.log,
-                click_log=spill,
+                click_log=spills[0],
                 store=platform.views,
                 vault=platform.vault,
                 key_space=key_space(platform),
@@ -145,20 +144,6 @@ def key_space(platform: Platform) -> KeySpace:
             "the vault lacks the secret of short keys: start a host with `sixfold up` once"
         )
     return KeySpace(secret)
-
-
-def _spill(platform: Platform) -> tuple[str, SpillingLog]:
-    """The first spill that no other gateway has, and the name that goes with it.
-
-    So what a gateway left behind when it died is drained by the next that starts.
-    """
-    directory = platform.settings.spill
-    directory.mkdir(parents=True, exist_ok=True)
-    for number in count(1):
-        name = f"gateway-{number}"
-        with suppress(SpillInUse):
-            return name, SpillingLog(platform.log, CATALOG, directory / name)
-    raise AssertionError("count never ends")
 
 
 def _overload(platform: Platform) -> Overload:

@@ -10,12 +10,18 @@ batch, so what is drained carries its number as its cause: nothing is lost, noth
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
+from connectors.errors import SpillInUse
 from connectors.log.spiller import Spiller, SpillSettings
+from connectors.log.spillfile import is_empty
 from schemas.catalog import Catalog
 from schemas.topic import Topic
 from streams.log import Entry, Log, Position, Records
+
+_NAME = "gateway-"
 
 
 class SpillingLog:
@@ -75,3 +81,29 @@ class SpillingLog:
     async def changed(self, version: int, timeout_s: float) -> bool:
         """Wait for the log to change."""
         return await self._log.changed(version, timeout_s)
+
+
+def open_spills(log: Log, catalog: Catalog, directory: Path) -> tuple[str, list[SpillingLog]]:
+    """The first spill of a directory that no other process has, and those that dead ones have left.
+
+    What waits in the latter is drained; nothing is appended to them. The name is the first one's.
+
+    Raises:
+        OSError: one cannot be opened or written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    name, own = _first_free(log, catalog, directory)
+    spills = [own]
+    for path in sorted(directory.glob(f"{_NAME}*")):
+        if path.name != name and not is_empty(path):
+            with suppress(SpillInUse):
+                spills.append(SpillingLog(log, catalog, path))
+    return name, spills
+
+
+def _first_free(log: Log, catalog: Catalog, directory: Path) -> tuple[str, SpillingLog]:
+    for number in count(1):
+        name = f"{_NAME}{number}"
+        with suppress(SpillInUse):
+            return name, SpillingLog(log, catalog, directory / name)
+    raise AssertionError("count never ends")

@@ -55,6 +55,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Frame).decode
 
 
+def is_empty(path: Path) -> bool:
+    """Whether nothing waits in a file, as far as its size tells."""
+    return path.stat().st_size <= _START
+
+
 class SpillFile:
     """A queue of frames on the disk; for one thread of one process."""
 

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,11 @@ class Clicking:
         self._thread = threading.Thread(target=self._run, args=[f"http://127.0.0.1:{port}", key])
 
     def _run(self, url: str, key: str) -> None:
-        with httpx.Client(base_url=url, headers=BROWSER, timeout=30) as client:
+        # A gateway that is killed answers nothing any more.
+        with (
+            suppress(httpx.TransportError),
+            httpx.Client(base_url=url, headers=BROWSER, timeout=30) as client,
+        ):
             while not self._stop.is_set():
                 status = client.get(f"/{key}").status_code
                 if status == httpx.codes.FOUND:
