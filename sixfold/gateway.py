@@ -171,6 +171,8 @@ def _link_settings(section: LinksSection) -> LinkSettings:
         creations_per_minute=section.creations_per_minute,
         creations_per_minute_from_address=section.creations_per_minute_from_address,
     )
+        usual_creations_per_minute=section.usual_creations_per_minute,
+        usual_refusals_per_minute=section.usual_refusals_per_minute,
 
 
 def _enricher(section: LinksSection) -> Enricher:

@@ -104,6 +104,8 @@ class LinksSection(Section):
         max_links: that one tenant may have.
         creations_per_minute: links that one caller may make at each gateway.
         creations_per_minute_from_address: links that may be made from one address.
+        usual_creations_per_minute: a caller who makes more raises `link.creation_unusual`.
+        usual_refusals_per_minute: so does one who is refused more targets.
     """
 
     region: int = 0
@@ -116,6 +118,8 @@ class LinksSection(Section):
     max_links: Count = 10_000_000
     creations_per_minute: Count = 6_000
     creations_per_minute_from_address: Count = 12_000
+    usual_creations_per_minute: Count = 2_000
+    usual_refusals_per_minute: Count = 20
 
 
 class EnginesSection(Section):

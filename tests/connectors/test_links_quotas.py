@@ -150,6 +150,32 @@ def test_the_quota_counts_what_is_there_after_a_start(tmp_path):
         assert make(api.acme).status_code == 429
 
 
+def test_what_is_asked_for_again_needs_no_room(tmp_path):
+    def ask(link: str, **headers: str) -> int:
+        body = {"long_url": TARGET, "external_id": link}
+        return api.acme.post(URLS, json=body, headers=headers).status_code
+
+    def ask_many(*links: str) -> int:
+        urls = [{"long_url": TARGET, "external_id": link} for link in links]
+        return api.acme.post(BULK, json={"urls": urls}).status_code
+
+    with api_in(tmp_path, LinkSettings(max_links=3)) as api:
+        assert [ask("a"), ask("b")] == [201, 201]
+        once = {"Idempotency-Key": "once"}
+        made = make(api.acme, **once)
+        assert made.status_code == 201
+        assert make(api.acme, **once).json() == made.json()
+        assert make(api.acme, **{"Idempotency-Key": "twice"}).status_code == 429
+        assert (ask("a"), ask_many("a", "b")) == (200, 201)
+        assert (ask("c"), ask_many("a", "c")) == (429, 429)
+        api.acme.delete(f"{URLS}/{made.json()['key']}")
+        assert (ask_many("a", "b", "c"), ask("d")) == (201, 429)
+        # One that was deleted would be a new one.
+        (link,) = api.acme.get(URLS, params={"external_id": "c"}).json()["urls"]
+        api.acme.delete(f"{URLS}/{link['key']}")
+        assert (ask("c"), ask("c"), ask("d")) == (201, 200, 429)
+
+
 def alerts(api: Api) -> list[LinkCreationUnusual]:
     return api.events("link_alerts")
 

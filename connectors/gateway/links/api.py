@@ -1,5 +1,6 @@
 """What the routes of links share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,7 +23,7 @@ from streams.links.submissions import external_reference, request_reference
 from streams.links.urls import UrlRules
 from streams.links.views import Link, Submission
 from streams.log import Log
-from streams.sealing import Sealer
+from streams.sealing import Origin, Sealer
 from streams.vault import Vault
 from streams.views import ViewStore
 
@@ -70,7 +71,24 @@ class LinkApi:
 
     async def with_external_id(self, external_id: str, tenant: str) -> Link | None:
         """The tenant's link with an external id."""
-        reference = external_reference(external_id)
+        return await self._under(external_reference(external_id), tenant)
+
+    async def admit(self, client: Client, bodies: Sequence[NewLink], origin: Origin) -> None:
+        """Let a client ask for links; one that is there under its reference is no new one.
+
+        Raises:
+            Problem: 429: too many a minute, or more than the tenant may have.
+        """
+
+        async def count_new() -> int:
+            references = [_reference(body, client, index) for index, body in enumerate(bodies)]
+            links = [r and await self._under(r, origin.tenant) for r in references]
+            return links.count(None)
+
+        await self.quotas.admit(client, len(bodies), origin, count_new)
+
+    async def _under(self, reference: str, tenant: str) -> Link | None:
+        """The tenant's link that was asked for under a reference."""
         found = await self._deps.store.get(Submission, tenant, (reference,))
         link = await self.find(found.link) if found else None
         if link is None or link.deleted or (link.tenant, link.reference) != (tenant, reference):
@@ -90,6 +108,15 @@ class LinkApi:
             return Asked(wanted, by)
         fingerprint = self._deps.vault.keyed_hash("link request", msgspec.json.encode(body)).hex()
         return Asked(wanted, by, request_reference(client.idempotency_key, index), fingerprint)
+
+
+def _reference(body: NewLink, client: Client, index: int) -> str | None:
+    """What a link is asked for under, if it may be asked for again."""
+    if body.external_id is not None:
+        return external_reference(body.external_id)
+    if client.idempotency_key is None:
+        return None
+    return request_reference(client.idempotency_key, index)
 
 
 def own(link: Link | None, key: str, tenant: str) -> Link:

@@ -52,7 +52,7 @@ async def create(
     another request with that key is a 422.
     """
     origin = log.origin
-    await links.quotas.admit(client, 1, origin)
+    await links.admit(client, [data], origin)
     try:
         wanted = await links.checks.led(await links.checks.new(data, origin.time))
     except RuleBroken as broken:
@@ -90,7 +90,7 @@ async def create_many(
     decided last, so one that somebody else claims at this moment is refused alone.
     """
     origin = log.origin
-    await links.quotas.admit(client, len(data.urls), origin)
+    await links.admit(client, data.urls, origin)
     asked, errors = await _checked(data, client, origin, links)
     if errors and not (partial and asked):
         detail = f"{len(errors)} of {len(data.urls)} links are refused"

@@ -7,7 +7,7 @@ is under way at once may exceed the quota.
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import Future
 
 import structlog
@@ -83,14 +83,26 @@ class Quotas:
         }
         self._alerted: OrderedDict[Hashable, float] = OrderedDict()
 
-    async def admit(self, client: Client, links: int, origin: Origin) -> None:
-        """Let somebody make so many links.
+    async def admit(
+        self, client: Client, links: int, origin: Origin, count_new: Callable[[], Awaitable[int]]
+    ) -> None:
+        """Let somebody ask for so many links.
+
+        Args:
+            count_new: how many of them are not there yet; only asked if it matters.
 
         Raises:
             Problem: 429: too many a minute, or more than the tenant may have.
         """
         self.pace(client, links)
-        await self._check_quota(origin.tenant, links)
+        room = await self._room(origin.tenant)
+        if links > room and (new := await count_new()) and new > room:
+            raise Problem(
+                429,
+                f"an account may have {self._max_links:,} links: delete some, or have the quota "
+                "raised (links.max_links)",
+                members={"quota": self._max_links},
+            )
         self._watch("links", client, links, origin)
 
     def pace(self, client: Client, links: int) -> None:
@@ -114,18 +126,13 @@ class Quotas:
         """Count a target that somebody was refused."""
         self._watch("refusals", client, 1, origin)
 
-    async def _check_quota(self, tenant: str, links: int) -> None:
+    async def _room(self, tenant: str) -> int:
+        """How many more links a tenant may have; less than none if the quota was lowered."""
         counts = [
             await self._store.get(LinkCount, tenant, (partition,))
             for partition in range(LINKS.partitions)
         ]
-        if sum(count.links for count in counts if count) + links > self._max_links:
-            raise Problem(
-                429,
-                f"an account may have {self._max_links:,} links: delete some, or have the quota "
-                "raised (links.max_links)",
-                members={"quota": self._max_links},
-            )
+        return self._max_links - sum(count.links for count in counts if count)
 
     def _watch(self, reason: str, client: Client, times: int, origin: Origin) -> None:
         """Count something that is usual up to a rate, and tell of it beyond that."""
