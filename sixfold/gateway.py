@@ -41,10 +41,11 @@ class Gateway:
 
         Raises:
             NoHost: no host has prepared the data directory.
+            BadSettings: the host makes keys with other settings.
         """
         settings = platform.settings.gateway.settings(reuse_port)
-        self._stack = AsyncExitStack()
         blocks = key_blocks(platform)
+        self._stack = AsyncExitStack()
         name, spills = open_spills(platform.log, CATALOG, platform.settings.spill)
         for spill in spills:
             self._stack.callback(spill.close)
@@ -170,9 +171,9 @@ def _link_settings(section: LinksSection) -> LinkSettings:
         max_links=section.max_links,
         creations_per_minute=section.creations_per_minute,
         creations_per_minute_from_address=section.creations_per_minute_from_address,
-    )
         usual_creations_per_minute=section.usual_creations_per_minute,
         usual_refusals_per_minute=section.usual_refusals_per_minute,
+    )
 
 
 def _enricher(section: LinksSection) -> Enricher:
