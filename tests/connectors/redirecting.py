@@ -148,7 +148,7 @@ class Gateway:
                 passwords=self.passwords,
                 date=date,
                 gateway=self.name,
-                clock=lambda: time.time() + self.later_s,
+                clock=self.clock,
             )
         )
         deps = Deps(
@@ -160,6 +160,7 @@ class Gateway:
             overload=self.overload,
             checks={"links": self.redirects.ready},
             services={"redirects": self.redirects, **self.services(links, made)},
+            now=lambda: datetime.fromtimestamp(self.clock(), UTC),
         )
         app = make_app(deps, [*ROUTES, *self.routes])
         self._server = Server(app, Front(made, self.redirects.hot), date)
@@ -168,6 +169,9 @@ class Gateway:
         await self.redirects.start()
         while await self.redirects.ready() is not None:
             await asyncio.sleep(0.002)
+
+    def clock(self) -> float:
+        return time.time() + self.later_s
 
     def services(self, links: LinkSettings, settings: GatewaySettings) -> dict[str, object]:
         """What its routes ask for besides redirects."""
