@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from connectors.formats import Format
+from connectors.errors import UpgradeRefused
+from connectors.formats import Format, Migration
 from connectors.log.failures import explaining
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -62,17 +63,34 @@ CREATE TABLE applied (
     next INTEGER NOT NULL,             -- the offset of the first record that is not applied
     PRIMARY KEY (generation, topic, partition)
 ) WITHOUT ROWID;
+"""
+
+_SEEN = """
 CREATE TABLE seen (
     topic TEXT NOT NULL,
     generation INTEGER NOT NULL,
     id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
     time_ms INTEGER NOT NULL,
-    PRIMARY KEY (topic, generation, id)
+    PRIMARY KEY (topic, generation, id, tenant)
 ) WITHOUT ROWID;
 """
 
 
-FORMAT = Format()
+def _name_tenants_of_seen(connection: sqlite3.Connection) -> None:
+    """Format 1 did not say whose the ids were that it remembered: they are forgotten."""
+    if not connection.execute("SELECT 1 FROM pragma_table_info('view')").fetchone():
+        raise UpgradeRefused(
+            "it is of the days before the first release, when state and views were laid out "
+            "otherwise: begin a new data directory (`data` in sixfold.toml)"
+        )
+    connection.execute("DROP TABLE seen")
+    connection.execute(_SEEN)
+
+
+FORMAT = Format(
+    Migration("ids of events are remembered by tenant, from now on", _name_tenants_of_seen)
+)
 
 
 def connect(path: Path, synchronous: Synchronous = "FULL") -> sqlite3.Connection:
@@ -126,7 +144,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if FORMAT.is_missing(connection):
         execute_in_turn(connection, "BEGIN IMMEDIATE")
         if FORMAT.is_missing(connection):  # another process may have been first
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (_SCHEMA + _SEEN).split(";\n"):
                 connection.execute(statement)
             connection.execute(
                 "INSERT INTO meta VALUES ('incarnation', ?)", (secrets.token_hex(8),)

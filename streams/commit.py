@@ -39,10 +39,16 @@ class Prepared(NamedTuple):
     requested: int
 
 
+# A tenant and the id of an event of its: ids are what clients say, and another tenant may say the
+# same.
+EventId = tuple[str, str]
+
+
 class Seen(NamedTuple):
     """The id of a client's event that has been applied, to be remembered for 7 days."""
 
     topic: str
+    tenant: str
     id: str
     time_ms: int
 
@@ -103,9 +109,9 @@ class Committer(Protocol):
         """What to begin with."""
 
     def known(
-        self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
-    ) -> set[str]:
-        """Which of these event ids have been applied already, after a time."""
+        self, generation: Generation, topic: str, ids: Sequence[EventId], since_ms: int
+    ) -> set[EventId]:
+        """Which of these events have been applied already, after a time."""
 
     def commit(self, commits: Sequence[Commit]) -> "Future[object]":
         """Make all of these durable, or none.

@@ -1,16 +1,17 @@
 """Which events a fold has seen before.
 
 An event that another fold derived carries its cause: per deriving fold and upstream partition
-causes only grow, so the highest one seen says it all. A client's event has only its id, which is
-remembered for 7 days on topics that declare `deduplicated`. A record that was rejected is awaited:
-its copy that is requeued is new once, whatever else was requeued before it.
+causes only grow, so the highest one seen says it all. What a client or a tick says has only its id,
+which is remembered for 7 days on topics that declare `deduplicated`. All else is appended once by
+those who append it, and costs nothing here. A record that was rejected is awaited: its copy that is
+requeued is new once, whatever else was requeued before it.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.envelope import Event
-from streams.commit import Seen
+from streams.commit import EventId, Seen
 from streams.cursor import Cursor
 from streams.state import Change, Table
 
@@ -23,9 +24,12 @@ Reached = tuple[int, int]
 # The source of a requeued record: it is for the fold that rejected it alone, others have applied it.
 REQUEUED_FOR = "requeue/"
 
+# The sources of those who may say the same again, under the same id.
+_REPEATING = ("client/", "tick/")
+
 KEPT_MS = 7 * 86_400_000
 
-Known = Callable[[str, Sequence[str], int], set[str]]
+Known = Callable[[str, Sequence[EventId], int], set[EventId]]
 
 _NOTHING: Reached = (-1, -1)
 
@@ -53,8 +57,8 @@ class Duplicates:
         self._requeued = REQUEUED_FOR + fold
         self._known = known
         self._deduplicated = deduplicated
-        self._new: dict[tuple[str, str], int] = {}
-        self._in_flight: dict[tuple[str, str], int] = {}
+        self._new: dict[tuple[str, EventId], int] = {}
+        self._in_flight: dict[tuple[str, EventId], int] = {}
 
     def unseen(self, topic: str, events: Sequence[Event[Any]], now_ms: int) -> list[bool]:
         """For each event whether it is new. It is not from now on.
@@ -62,12 +66,16 @@ class Duplicates:
         Raises:
             LogUnavailable: the ids could not be looked up; nothing has changed.
         """
-        known = self._known_ids(topic, events, now_ms)
+        ids = self._ids(events) if topic in self._deduplicated else {}
+        known = self._known(topic, list(ids.values()), now_ms - KEPT_MS) if ids else set()
         if self._follows_on(events):
             return [True] * len(events)
         fresh = self._advanced(events)
-        if topic in self._deduplicated:
-            self._remember(topic, events, fresh, known, now_ms)
+        for i, id in ids.items():
+            place = (topic, id)
+            fresh[i] = not (id in known or place in self._new or place in self._in_flight)
+            if fresh[i]:
+                self._new[place] = now_ms
         return fresh
 
     def reject(self, position: str) -> None:
@@ -82,7 +90,8 @@ class Duplicates:
             changes += table.take()
         taken, self._new = self._new, {}
         self._in_flight |= taken
-        return changes, [Seen(topic, id, time_ms) for (topic, id), time_ms in taken.items()]
+        seen = [Seen(topic, *id, time_ms) for (topic, id), time_ms in taken.items()]
+        return changes, seen
 
     def settle(self) -> None:
         """What was taken is durable: from now on `known` knows it."""
@@ -139,29 +148,16 @@ class Duplicates:
             self._reached[upstream] = place
         return fresh
 
-    def _known_ids(self, topic: str, events: Sequence[Event[Any]], now_ms: int) -> set[str]:
-        if topic not in self._deduplicated:
-            return set()
-        ids = [event.id for event in events if event.cause is None]
-        return self._known(topic, ids, now_ms - KEPT_MS) if ids else set()
+    def _ids(self, events: Sequence[Event[Any]]) -> dict[int, EventId]:
+        """The ids of the events that are known by their ids, by the index of the event."""
+        return {
+            i: (event.tenant, event.id) for i, event in enumerate(events) if is_known_by_id(event)
+        }
 
-    def _remember(
-        self,
-        topic: str,
-        events: Sequence[Event[Any]],
-        fresh: list[bool],
-        known: set[str],
-        now_ms: int,
-    ) -> None:
-        """Mark clients' events with an id that was seen, and remember the ids of the others."""
-        for i, event in enumerate(events):
-            if event.cause is not None:
-                continue
-            place = (topic, event.id)
-            if event.id in known or place in self._new or place in self._in_flight:
-                fresh[i] = False
-            else:
-                self._new[place] = now_ms
+
+def is_known_by_id(event: Event[Any]) -> bool:
+    """Whether a repeat of an event has the same id and nothing else that tells."""
+    return event.cause is None and event.source.startswith(_REPEATING)
 
 
 def _place(offset: str, ordinal: int) -> Reached | None:

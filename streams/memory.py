@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from schemas.topic import Topic
-from streams.commit import Commit, Generation, Prepared, Recovered
+from streams.commit import Commit, EventId, Generation, Prepared, Recovered
 from streams.cursor import NO_TENANT
 from streams.errors import BadPosition, FoldError, NotYetApplied, UnknownTopic
 from streams.fold import Fold
@@ -117,7 +117,7 @@ class _Built:
     requested: int
     offsets: dict[_Where, int] = field(default_factory=dict)
     state: dict[tuple[int, str, bytes], bytes] = field(default_factory=dict)
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    seen: dict[tuple[str, EventId], int] = field(default_factory=dict)
     rows: dict[type[View], _Rows] = field(default_factory=dict)
 
 
@@ -170,9 +170,9 @@ class MemoryStore:
         return Recovered(offsets, state)
 
     def known(
-        self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
-    ) -> set[str]:
-        """Which of these event ids have been applied already, after a time."""
+        self, generation: Generation, topic: str, ids: Sequence[EventId], since_ms: int
+    ) -> set[EventId]:
+        """Which of these events have been applied already, after a time."""
         seen = self._built[generation].seen
         return {id for id in ids if seen.get((topic, id), since_ms) > since_ms}
 
@@ -247,7 +247,7 @@ class MemoryStore:
             rows = built.rows.setdefault(view, {})
             for place, row in changed.items():
                 _put(rows, place, row)
-        built.seen |= {(topic, id): time_ms for topic, id, time_ms in commit.seen}
+        built.seen |= {(topic, (tenant, id)): time_ms for topic, tenant, id, time_ms in commit.seen}
         for topic, next_ in commit.offsets.items():
             built.offsets[topic, commit.partition] = next_
 

@@ -13,7 +13,7 @@ from connectors.log.sqlite import SqliteLog
 from connectors.store import bulk, generations
 from connectors.store.generations import readable_generation, state_table
 from connectors.store.tables import ViewTable, view_table
-from streams.commit import Commit, Generation, Prepared, Recovered
+from streams.commit import Commit, EventId, Generation, Prepared, Recovered
 from streams.cursor import NO_TENANT
 from streams.errors import BadPosition, FoldError, NotYetApplied
 from streams.fold import Fold
@@ -133,20 +133,20 @@ class SqliteCommitter:
         return Recovered(offsets, self._rows(query, partition))
 
     def known(
-        self, generation: Generation, topic: str, ids: Sequence[str], since_ms: int
-    ) -> set[str]:
-        """Which of these event ids have been applied already, after a time."""
-        found: set[str] = set()
+        self, generation: Generation, topic: str, ids: Sequence[EventId], since_ms: int
+    ) -> set[EventId]:
+        """Which of these events have been applied already, after a time."""
+        found: set[EventId] = set()
         for start in range(0, len(ids), _IDS_A_QUERY):
-            some = ids[start : start + _IDS_A_QUERY]
+            some = [id for _, id in ids[start : start + _IDS_A_QUERY]]
             marks = ", ".join("?" * len(some))
             rows = self._rows(
-                "SELECT id FROM seen WHERE topic = ? AND generation = ? AND time_ms > ? "  # noqa: S608
+                "SELECT tenant, id FROM seen WHERE topic = ? AND generation = ? AND time_ms > ? "  # noqa: S608
                 f"AND id IN ({marks})",
                 *(topic, generation.number, since_ms, *some),
             )
-            found.update(id for (id,) in rows)
-        return found
+            found.update((tenant, id) for tenant, id in rows)
+        return found.intersection(ids)
 
     def commit(self, commits: Sequence[Commit]) -> "Future[object]":
         """Make all of these durable, or none."""
@@ -187,7 +187,8 @@ def _write(connection: sqlite3.Connection, commit: Commit) -> None:
     bulk.delete(connection, state, "partition, name, key", deletes)
     for view, rows in commit.rows.items():
         view_table(view, number).write(connection, rows)
-    bulk.insert(connection, "seen", [(s.topic, number, s.id, s.time_ms) for s in commit.seen])
+    seen = [(s.topic, number, s.id, s.tenant, s.time_ms) for s in commit.seen]
+    bulk.insert(connection, "seen", seen)
     applied = [(number, topic, partition, next_) for topic, next_ in commit.offsets.items()]
     bulk.insert(connection, "applied", applied)
 

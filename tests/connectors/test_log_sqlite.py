@@ -224,6 +224,24 @@ def test_closing_leaves_one_file_even_if_other_threads_have_read(tmp_path):
     thread.join()
 
 
+def test_the_ids_of_format_1_are_forgotten_and_nothing_else(tmp_path):
+    path = tmp_path / "log.db"
+    with closing(SqliteLog(path, watermark_bytes=0)) as log:
+        log.create(TOPICS)
+        positions(log.append([entry(b"x")]))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE seen")
+        connection.execute("CREATE TABLE seen (topic, generation, id, time_ms)")
+        connection.execute("INSERT INTO seen VALUES ('t', 1, 'id', 0)")
+        connection.execute("PRAGMA user_version=1")
+        connection.commit()
+    (done,) = FORMAT.upgrade(path)
+    assert done.endswith("ids of events are remembered by tenant, from now on")
+    with closing(SqliteLog(path, watermark_bytes=0)) as log:
+        assert values(log, "t", 0) == [b"x"]
+        assert log.reader().execute("SELECT tenant FROM seen").fetchall() == []
+
+
 def test_connections_of_ended_threads_are_closed(log):
     found = []
     for _ in range(3):

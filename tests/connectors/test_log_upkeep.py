@@ -330,7 +330,7 @@ def test_in_very_many_orders_of_jobs_readers_see_every_surviving_record_once(ope
 
 def remember(log, rows):
     def insert(connection):
-        connection.executemany("INSERT INTO seen VALUES ('t', 1, ?, ?)", rows)
+        connection.executemany("INSERT INTO seen VALUES ('t', 1, ?, 'acme', ?)", rows)
 
     log.write((), insert).result(timeout=10)
 

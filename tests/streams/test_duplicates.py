@@ -15,8 +15,8 @@ from streams.sealing import Origin
 TOPIC = "hits"
 
 
-def event(cause=None, ordinal=0, source="fold/up", id="id"):
-    return SimpleNamespace(cause=cause, ordinal=ordinal, source=source, id=id)
+def event(cause=None, ordinal=0, source="fold/up", id="id", tenant="acme"):
+    return SimpleNamespace(cause=cause, ordinal=ordinal, source=source, id=id, tenant=tenant)
 
 
 def derived(*offsets, source="fold/up", partition=0):
@@ -114,8 +114,8 @@ def test_an_event_is_new_if_it_is_beyond_all_of_its_deriver_however_they_are_bat
         assert seen.unseen(TOPIC, batch, 0) == expected
 
 
-def clients(*ids):
-    return [event(id=id) for id in ids]
+def clients(*ids, source="client/key", tenant="acme"):
+    return [event(source=source, id=id, tenant=tenant) for id in ids]
 
 
 def test_ids_of_clients_events_count_once_where_the_topic_says_so():
@@ -125,14 +125,42 @@ def test_ids_of_clients_events_count_once_where_the_topic_says_so():
     assert seen.unseen("other", clients("a", "a"), 0) == [True, True]
 
 
+def test_ids_of_ticks_count_once_too():
+    seen = duplicates(deduplicated=[TOPIC])
+    assert seen.unseen(TOPIC, clients("a", "b", "a", source="tick/up"), 0) == [True, True, False]
+
+
+def test_an_id_is_its_tenants_own():
+    seen = duplicates(known={("acme", "b")}, deduplicated=[TOPIC])
+    assert seen.unseen(TOPIC, clients("a", "b"), 0) == [True, False]
+    assert seen.unseen(TOPIC, clients("a", "b", tenant="globex"), 0) == [True, True]
+    assert seen.unseen(TOPIC, clients("a", "b", tenant="globex"), 0) == [False, False]
+
+
+@pytest.mark.parametrize("source", ["gateway/gateway-1", "import/apache-log", "erasure", "clients"])
+def test_for_events_of_the_platform_itself_no_id_is_looked_up_or_remembered(source):
+    asked = []
+    seen = Duplicates("down", lambda *question: asked.append(question) or set(), {TOPIC})
+    assert seen.unseen(TOPIC, clients("a", "a", source=source), 0) == [True, True]
+    assert seen.take() == ([], [])
+    assert asked == []
+
+
+def test_among_others_only_clients_events_are_remembered():
+    seen = duplicates(deduplicated=[TOPIC])
+    batch = [*clients("a", source="gateway/1"), *clients("a", "a"), *derived(1)]
+    assert seen.unseen(TOPIC, batch, 0) == [True, True, False, True]
+    assert [taken.id for taken in seen.take()[1]] == ["a"]
+
+
 def test_ids_are_known_while_they_are_on_their_way_and_when_they_are_durable():
     durable = set()
     seen = Duplicates("down", lambda topic, ids, since: durable & set(ids), frozenset([TOPIC]))
     seen.unseen(TOPIC, clients("a"), 7)
     _, taken = seen.take()
-    assert [tuple(s) for s in taken] == [(TOPIC, "a", 7)]
+    assert [tuple(s) for s in taken] == [(TOPIC, "acme", "a", 7)]
     assert seen.unseen(TOPIC, clients("a"), 8) == [False]
-    durable.add("a")
+    durable.add(("acme", "a"))
     seen.settle()
     assert seen.unseen(TOPIC, clients("a"), 9) == [False]
     durable.clear()
@@ -143,7 +171,7 @@ def test_ids_are_looked_for_in_the_7_days_before():
     asked = []
     seen = Duplicates("down", lambda *question: asked.append(question) or set(), {TOPIC})
     seen.unseen(TOPIC, clients("a", "b"), KEPT_MS + 5)
-    assert asked == [(TOPIC, ["a", "b"], 5)]
+    assert asked == [(TOPIC, [("acme", "a"), ("acme", "b")], 5)]
 
 
 def test_if_ids_cannot_be_looked_up_nothing_has_happened():

@@ -61,15 +61,24 @@ def test_entries_are_appended_in_their_order(pair):
 def test_ids_are_known_for_as_long_as_is_asked_in_their_topic_and_generation(pair):
     generation = pair.prepare().active
     other = pair.prepare(fold_of("others")).active
-    seen = [Seen("sightings", f"id-{n}", n) for n in range(1_200)]
+    seen = [Seen("sightings", "acme", f"id-{n}", n) for n in range(1_200)]
     pair.commit(Commit(generation, 0, seen=seen))
-    ids = [s.id for s in seen]
+    ids = [(s.tenant, s.id) for s in seen]
     known = pair.committer.known
-    assert known(generation, "sightings", [*ids, "new"], -1) == set(ids)
+    assert known(generation, "sightings", [*ids, ("acme", "new")], -1) == set(ids)
     assert known(generation, "sightings", ids, 1_100) == set(ids[1_101:])
     assert known(generation, "others", ids, -1) == set()
     assert known(other, "sightings", ids, -1) == set()
     assert known(generation, "sightings", [], -1) == set()
+
+
+def test_an_id_of_one_tenant_is_not_that_of_another(pair):
+    generation = pair.prepare().active
+    both = [Seen("sightings", tenant, "one", 1) for tenant in ("acme", "globex")]
+    pair.commit(Commit(generation, 0, seen=[*both, Seen("sightings", "acme", "two", 1)]))
+    known = pair.committer.known
+    asked = [("globex", "one"), ("globex", "two")]
+    assert known(generation, "sightings", asked, -1) == {("globex", "one")}
 
 
 def test_a_commit_that_fails_has_no_effect_at_all(pair):
@@ -81,14 +90,14 @@ def test_a_commit_that_fails_has_no_effect_at_all(pair):
         state=[change("a", "1")],
         rows={Everyone: {("", ("owl",)): Everyone("owl", 1)}},
         entries=[Entry("nowhere", 0, None, b"x")],
-        seen=[Seen("sightings", "id", 1)],
+        seen=[Seen("sightings", "acme", "id", 1)],
     )
     with pytest.raises(Exception, match="nowhere/0"):
         pair.commit(Commit(generation, 1, offsets={"sightings": 1}), bad)
     assert pair.committer.applied(generation) == {}
     assert state_of(pair, generation) == []
     assert pair.get(Everyone, "owl") is None
-    assert pair.committer.known(generation, "sightings", ["id"], -1) == set()
+    assert pair.committer.known(generation, "sightings", [("acme", "id")], -1) == set()
 
 
 def test_two_commits_of_which_one_cannot_be_stored_fail_alone(log):
@@ -110,7 +119,7 @@ def test_a_closed_store_says_so(log):
     with pytest.raises(LogUnavailable):
         pair.commit(Commit(generation, 0, offsets={"sightings": 1}))
     with pytest.raises(LogUnavailable):
-        pair.committer.known(generation, "sightings", ["id"], 0)
+        pair.committer.known(generation, "sightings", [("acme", "id")], 0)
     with pytest.raises(LogUnavailable):
         pair.get(Total, "owl", 1, 1)
 

@@ -73,7 +73,7 @@ def test_what_is_no_longer_read_is_gone_with_all_it_has_made(log):
     pair = sqlite_pair(log, BIRDS)
     old = pair.prepare().active
     state = [Change("t", b"k", b"v")]
-    seen = [Seen("sightings", "id", 1)]
+    seen = [Seen("sightings", "acme", "id", 1)]
     pair.commit(Commit(old, 0, {"sightings": 1}, state=state, rows=total(1), seen=seen))
     new = pair.committer.begin(BIRDS, 1)
     assert len(tables(log)) == 2 * 5
