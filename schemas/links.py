@@ -1,7 +1,10 @@
 """Short links: claims of keys, what becomes of links, and clicks."""
 
+from typing import Annotated
+
 from schemas.event import Data, event
 from schemas.fields import Subject
+from schemas.posted import posted
 from schemas.topic import Topic
 
 # Keys and clicks of one link meet in the same partition, so both have as many.
@@ -10,7 +13,7 @@ _PARTITIONS = 4
 BLOCKS = Topic("blocks", partitions=1)
 SUBMISSIONS = Topic("submissions", partitions=_PARTITIONS, deduplicated=True)
 LINKS = Topic("links", partitions=_PARTITIONS, deduplicated=True, global_keys=True)
-CLICKS = Topic("clicks", partitions=_PARTITIONS, spills=True, global_keys=True)
+CLICKS = Topic("clicks", partitions=_PARTITIONS, deduplicated=True, spills=True, global_keys=True)
 LINK_ALERTS = Topic("link_alerts", partitions=1)
 
 
@@ -118,23 +121,31 @@ class LinkDeleted(Data):
     link: str
 
 
-@event("link.clicked", topic=CLICKS, key="link", internal=True)
+# What a client may say of a click that somebody else has seen: nothing that is an address.
+_Visitor = Annotated[str, posted(pattern=r"^[A-Za-z0-9+/=_-]{1,64}\Z")]
+_Kind = Annotated[str, posted(pattern=r"^(human|bot|preview)\Z")]
+_Country = Annotated[str, posted(pattern=r"^[A-Z]{2}\Z")]
+_Host = Annotated[str, posted(pattern=r"^[a-z0-9._:-]{1,253}\Z")]
+_Name = Annotated[str, posted(min_length=1, max_length=100)]
+
+
+@event("link.clicked", topic=CLICKS, key="link")
 class LinkClicked(Data):
     """A short link was followed."""
 
-    link: str
-    visitor: str  # a hash that changes daily; never an address
-    kind: str = "human"  # or bot, preview
-    country: str | None = None  # ISO 3166-1 alpha-2
-    device: str | None = None
-    browser: str | None = None
-    os: str | None = None
-    referrer: str | None = None  # the host alone
-    utm_source: str | None = None
-    utm_medium: str | None = None
-    utm_campaign: str | None = None
-    utm_term: str | None = None
-    utm_content: str | None = None
+    link: Annotated[str, posted(min_length=1, max_length=64)]
+    visitor: _Visitor  # a hash that changes daily
+    kind: _Kind = "human"
+    country: _Country | None = None  # ISO 3166-1 alpha-2
+    device: _Name | None = None
+    browser: _Name | None = None
+    os: _Name | None = None
+    referrer: _Host | None = None
+    utm_source: _Name | None = None
+    utm_medium: _Name | None = None
+    utm_campaign: _Name | None = None
+    utm_term: _Name | None = None
+    utm_content: _Name | None = None
     user: Subject | None = None  # who was signed in, where the link requires it
 
 

@@ -7,8 +7,6 @@ the event type come with those names, and get the pseudonyms here.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
-from types import new_class
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from connectors.gateway.log import trace_of
 from connectors.gateway.problems import FieldError, Problem, invalid
 from schemas.catalog import Catalog
 from schemas.event import Data, EventType
+from schemas.posted import posted_struct
 from streams.errors import Erased
 from streams.log import Entry
 from streams.sealing import Origin, Sealer
@@ -102,7 +101,7 @@ class Intake:
             raise Refused("type", f"{posted.type!r} is written by the platform only")
         origin = _origin(posted, origin)
         data = self._pseudonymous(
-            type_, _decoded(bytes(posted.data), _strict(type_.data), "data"), origin.tenant
+            type_, _decoded(bytes(posted.data), posted_struct(type_.data), "data"), origin.tenant
         )
         if posted.id is not None:
             id = str(posted.id)
@@ -191,12 +190,6 @@ def _origin(posted: PostedEvent, request: Origin) -> Origin:
         time=posted.time or request.time,
         traceparent=posted.traceparent or request.traceparent,
     )
-
-
-@cache
-def _strict(data: type[Data]) -> type[Data]:
-    """The same struct, but refusing fields that it does not have."""
-    return new_class(data.__name__, (data,), {"forbid_unknown_fields": True})
 
 
 def _map_names(value: Any, pseudonym: Callable[[str], str]) -> Any:

@@ -1,9 +1,14 @@
 """link.clicked → statistics of each link. State: counts per link and day, visitors of recent days.
 
-It also reads claims, for how many clicks a link may have, and says so when it has had them.
+It also reads claims: whose a link is, and how many clicks it may have; it says so when it has had
+them. Anybody may post clicks of any key, but those of another tenant's link count for nothing. A
+claim and clicks are of different topics, so clicks may come first: until then they are counted as
+their own tenant's, which comes to the same, since counts are kept by tenant and shown to the owner
+of a link alone.
 """
 
 from datetime import date, timedelta
+from operator import attrgetter
 
 import msgspec
 
@@ -13,6 +18,8 @@ from streams.batch import Batch
 from streams.effects import Effects
 from streams.links.views import OTHER, DayCounts, LinkDay, LinkTotals, Popular
 from streams.state import GlobalTable, Table, Tables
+
+VERSION = 2  # visitors are those of a tenant, and only links that are claimed are popular
 
 # A visitor who clicks later than this after the day's end is counted as another unique visitor.
 VISITORS_KEPT = timedelta(days=2)
@@ -29,7 +36,10 @@ DIMENSIONS = (
     *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
 )
 
+_values = attrgetter(*DIMENSIONS)
+
 Day = tuple[str, str]  # link, YYYY-MM-DD
+Visitor = tuple[str, str, str, str]  # tenant, link, YYYY-MM-DD, hash
 
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
@@ -51,14 +61,14 @@ class Cap(msgspec.Struct, frozen=True, gc=False):
 class State(Tables):
     """Counts of clicks.
 
-    `caps` has every claimed key, since only the first claim counts; `fewest` has what a link needs
-    more than to become one of the most clicked ones, or less than that.
+    `caps` has every claimed key, with its owner, since only the first claim counts; `fewest` has what
+    a link needs more than to become one of the most clicked ones, or less than that.
     """
 
     caps: GlobalTable[str, Cap]
     totals: Table[str, Totals]
     days: Table[Day, DayCounts]
-    visitors: GlobalTable[tuple[str, str, str], bool]  # link, day, visitor
+    visitors: GlobalTable[Visitor, bool]
     newest: GlobalTable[str, str]  # always "day"
     popular: GlobalTable[str, int]  # clicks of the most clicked links
     fewest: GlobalTable[str, int]  # always "clicks"
@@ -72,16 +82,25 @@ def fold(
     for event in batch:
         match event.data:
             case LinkClicked() as click:
+                cap = state.caps.get(click.link)
+                if cap is not None and cap.tenant != event.tenant:
+                    continue
                 day = (click.link, event.time.date().isoformat())
                 counts = changing.get((event.tenant, day))
                 if counts is None:
                     counts = changing[event.tenant, day] = _copy(state.days.get(day))
                 state.days[day] = counts
-                _count(click, event.time.hour, day, counts, state)
-                _total(click, int(event.time.timestamp() * 1000), state, out)
+                _count(click, event.time.hour, counts)
+                humans = _total(click, int(event.time.timestamp() * 1000), state, out)
+                if click.kind == "human":
+                    visitor = (event.tenant, *day, click.visitor)
+                    counts.uniques += _is_new_visitor(visitor, state)
+                    if cap is not None:
+                        _follow(click.link, humans, cap, state, out)
                 out.put(LinkDay(*day, counts))
             case LinkRequested() as claim if claim.link not in state.caps:
                 _cap(claim.link, Cap(event.tenant, claim.max_clicks or 0), state, out)
+                _rank(claim.link, state.totals.get(claim.link, Totals()).humans, state, out)
             case LinkChanged() as change:
                 before = state.caps.get(change.link)
                 if before is not None and before.tenant == event.tenant:
@@ -102,7 +121,7 @@ def _copy(counts: DayCounts | None) -> DayCounts:
     return msgspec.structs.replace(counts, hours=list(counts.hours), by=by)
 
 
-def _count(click: LinkClicked, hour: int, day: Day, counts: DayCounts, state: State) -> None:
+def _count(click: LinkClicked, hour: int, counts: DayCounts) -> None:
     if click.kind == "bot":
         counts.bots += 1
     elif click.kind == "preview":
@@ -110,9 +129,7 @@ def _count(click: LinkClicked, hour: int, day: Day, counts: DayCounts, state: St
     else:
         counts.humans += 1
         counts.hours[hour] += 1
-        counts.uniques += _is_new_visitor(click.visitor, day, state)
-        for dimension in DIMENSIONS:
-            value = getattr(click, dimension)
+        for dimension, value in zip(DIMENSIONS, _values(click), strict=True):
             if value is not None:
                 _add(counts.by.setdefault(dimension, {}), value)
 
@@ -123,21 +140,21 @@ def _add(values: dict[str, int], value: str) -> None:
     values[value] = values.get(value, 0) + 1
 
 
-def _is_new_visitor(visitor: str, day: Day, state: State) -> bool:
-    link, date_ = day
-    if date_ > state.newest.get("day", ""):
-        state.newest["day"] = date_
-        _forget_visitors(date_, state)
-    if (link, date_, visitor) in state.visitors:
+def _is_new_visitor(visitor: Visitor, state: State) -> bool:
+    day = visitor[2]
+    if day > state.newest.get("day", ""):
+        state.newest["day"] = day
+        _forget_visitors(day, state)
+    if visitor in state.visitors:
         return False
-    state.visitors[link, date_, visitor] = True
+    state.visitors[visitor] = True
     return True
 
 
 def _forget_visitors(newest: str, state: State) -> None:
     """Forget the visitors of days that are over for good."""
     oldest = (date.fromisoformat(newest) - VISITORS_KEPT).isoformat()
-    old = [key for _, key, _ in state.visitors.items() if key[1] < oldest]
+    old = [key for _, key, _ in state.visitors.items() if key[2] < oldest]
     for key in old:
         state.visitors.pop(key)
 
@@ -148,7 +165,8 @@ def _cap(link: str, cap: Cap, state: State, out: Effects) -> None:
         out.emit(LinkUsedUp(link, cap.clicks))
 
 
-def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> None:
+def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> int:
+    """Count a click; how many human ones there are now."""
     before = state.totals.get(click.link, Totals())
     is_human = click.kind == "human"
     totals = Totals(
@@ -159,12 +177,14 @@ def _total(click: LinkClicked, time_ms: int, state: State, out: Effects) -> None
     )
     state.totals[click.link] = totals
     out.put(LinkTotals(click.link, totals.humans, totals.bots, totals.previews, totals.last_ms))
-    if not is_human:
-        return
-    cap = state.caps.get(click.link)
-    if cap is not None and cap.clicks == totals.humans:
-        out.emit(LinkUsedUp(click.link, totals.humans))
-    _rank(click.link, totals.humans, state, out)
+    return totals.humans
+
+
+def _follow(link: str, clicks: int, cap: Cap, state: State, out: Effects) -> None:
+    """Note that a link has so many human clicks now."""
+    if clicks == cap.clicks:
+        out.emit(LinkUsedUp(link, clicks))
+    _rank(link, clicks, state, out)
 
 
 def _rank(link: str, clicks: int, state: State, out: Effects) -> None:

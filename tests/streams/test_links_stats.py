@@ -125,9 +125,67 @@ def test_nobody_caps_another_tenants_link():
     assert folding.emitted == []
 
 
+OTHERS = {"tenant": "other"}
+
+
+def test_a_posted_click_of_another_tenants_link_counts_for_nothing():
+    folding = Folding(stats).fold(LinkRequested("sale", URL, max_clicks=2)).fold(click())
+    before = folding.rows, len(folding.state.visitors)
+    folding.fold(click("v2"), click("v3", country="DE"), click(kind="bot"), **OTHERS)
+    assert (folding.rows, len(folding.state.visitors)) == before
+    assert folding.emitted == []
+    folding.fold(click("v2"))
+    assert (counts(folding).humans, counts(folding).uniques) == (2, 2)
+    assert folding.emitted == [LinkUsedUp("sale", 2)]
+
+
+def test_nor_does_one_that_is_folded_before_the_claim():
+    folding = Folding(stats).fold(click(), click("v2"), **OTHERS).fold(click())
+    folding.fold(LinkRequested("sale", URL, max_clicks=2))
+    folding.fold(click("v9"), **OTHERS)
+    assert (counts(folding).humans, counts(folding).uniques) == (1, 1)
+    assert folding.row(LinkTotals, "sale").humans == 1
+    assert folding.emitted == []
+    folding.fold(click("v2"))
+    assert counts(folding).uniques == 2
+    assert folding.emitted == [LinkUsedUp("sale", 2)]
+
+
+@pytest.mark.parametrize("claim_after", range(4))
+def test_whenever_the_claim_is_folded_the_owner_sees_the_same(claim_after: int):
+    steps = [("acme", "v1"), ("other", "v2"), ("acme", "v2")]
+    folding = Folding(stats)
+    for n in range(len(steps) + 1):
+        if n == claim_after:
+            folding.fold(LinkRequested("sale", URL, max_clicks=2))
+        if n < len(steps):
+            tenant, visitor = steps[n]
+            folding.fold(click(visitor), tenant=tenant)
+    assert (counts(folding).humans, counts(folding).uniques) == (2, 2)
+    assert folding.row(Popular, 0).links == ("sale",)
+    assert folding.emitted == [LinkUsedUp("sale", 2)]
+
+
+def test_visitors_of_all_tenants_are_forgotten():
+    folding = Folding(stats).fold(click()).fold(click(link="others"), **OTHERS)
+    folding.fold(click(), at=NOW + days(4))
+    assert len(folding.state.visitors) == 1
+
+
+def test_a_link_is_popular_by_the_clicks_of_its_owner_alone():
+    folding = Folding(stats).fold(click(), click(link="nobodys"))
+    folding.fold(*[click(f"v{n}") for n in range(9)], **OTHERS)
+    assert folding.row(Popular, 0) is None
+    folding.fold(LinkRequested("sale", URL))
+    assert folding.row(Popular, 0).links == ("sale",)
+    assert list(folding.state.popular.items()) == [("", "sale", 1)]
+    folding.fold(click(), **OTHERS)
+    assert list(folding.state.popular.items()) == [("", "sale", 1)]
+
+
 def test_the_most_clicked_links_are_popular(monkeypatch):
     monkeypatch.setattr(stats, "MAX_POPULAR", 2)
-    folding = Folding(stats)
+    folding = Folding(stats).fold(*[LinkRequested(link, URL) for link in "abc"])
     folding.fold(click(link="a"), click(link="b"), click(link="c"))
     assert folding.row(Popular, 0).links == ("a", "b")
     folding.fold(click(link="c"), click(link="b"))
@@ -137,7 +195,8 @@ def test_the_most_clicked_links_are_popular(monkeypatch):
 
 
 def test_popular_links_are_written_only_when_they_change():
-    folding = Folding(stats).fold(click())
+    folding = Folding(stats).fold(LinkRequested("sale", URL)).fold(click())
     before = folding.row(Popular, 0)
     folding.fold(click(), click())
+    assert before is not None
     assert folding.row(Popular, 0) is before
