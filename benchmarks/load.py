@@ -1,58 +1,45 @@
-"""Load over HTTP: as much as is answered (wrk), or so many requests a second (open loop)."""
+"""Load over HTTP: as much as is answered (closed loop), or so many requests a second (open loop)."""
 
 import asyncio
-import re
-import shutil
-import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import NamedTuple, TypeVar, cast
 
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
 CONNECTIONS = 64
 
 _TICK_S = 0.001
 _ANSWERS_TIMEOUT_S = 10.0
-_SCRIPT = """local keys = {%s}
-local n = 0
-request = function()
-  n = n %% #keys + 1
-  return wrk.format("GET", "/" .. keys[n])
-end
-"""
 
 
 class Saturated(NamedTuple):
-    """What wrk says of one run."""
+    """What became of a closed loop: every request was answered."""
 
     requests: int
     per_s: float
 
 
-def write_script(file: Path, keys: Sequence[str]) -> None:
-    """Write the script that makes wrk go round the keys."""
-    file.write_text(_SCRIPT % ", ".join(f'"{key}"' for key in keys))
-
-
-def saturate(port: int, script: Path, core: int, duration_s: int) -> Saturated:
+async def saturate(port: int, keys: Sequence[str], duration_s: float) -> Saturated:
     """Ask over 64 connections, each again as soon as it is answered.
 
     Raises:
-        RuntimeError: wrk is not installed, or an answer was missing or an error.
+        RuntimeError: an answer is no redirect.
+        TimeoutError: answers are missing.
     """
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise RuntimeError("this benchmark needs wrk: install the Debian package `wrk`")
-    command = ["taskset", "-c", str(core), wrk, "-t1", f"-c{CONNECTIONS}", f"-d{duration_s}s"]
-    command += ["-s", str(script), "-H", f"User-Agent: {USER_AGENT}", f"http://127.0.0.1:{port}/"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    requests = re.search(r"(\d+) requests in", told)
-    per_s = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    if "Non-2xx" in told or "Socket errors" in told or requests is None or per_s is None:
-        raise RuntimeError(f"not every request was answered:\n{told}")
-    return Saturated(int(requests[1]), float(per_s[1]))
+    requests = cycle(_requests(port, keys))
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + duration_s
+    clients = await _connect(port, lambda: _Closed(requests, until_s))
+    start_s = time.perf_counter()
+    for client in clients:
+        client.ask()
+    await asyncio.sleep(duration_s)
+    await _finish(clients)
+    answered = sum(client.answered for client in clients)
+    return Saturated(answered, answered / (time.perf_counter() - start_s))
 
 
 async def pace(port: int, keys: Sequence[str], per_s: float, duration_s: float) -> list[float]:
@@ -62,14 +49,8 @@ async def pace(port: int, keys: Sequence[str], per_s: float, duration_s: float) 
         RuntimeError: an answer is no redirect.
         TimeoutError: answers are missing.
     """
-    loop = asyncio.get_running_loop()
-    clients = [
-        (await loop.create_connection(_Client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)
-    ]
-    requests = [
-        f"GET /{key} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n".encode()
-        for key in keys
-    ]
+    requests = _requests(port, keys)
+    clients = await _connect(port, _Open)
     start_s, sent, total = time.perf_counter(), 0, int(per_s * duration_s)
     while sent < total:
         due = min(total, int((time.perf_counter() - start_s) * per_s) + 1)
@@ -77,36 +58,99 @@ async def pace(port: int, keys: Sequence[str], per_s: float, duration_s: float) 
             clients[n % CONNECTIONS].ask(requests[n % len(requests)], start_s + n / per_s)
         sent = due
         await asyncio.sleep(_TICK_S)
-    async with asyncio.timeout(_ANSWERS_TIMEOUT_S):
-        while any(client.asked_s for client in clients):
-            await asyncio.sleep(_TICK_S)
-    for client in clients:
-        client.transport.close()
-    wrong = sum(client.wrong for client in clients)
-    if wrong:
-        raise RuntimeError(f"{wrong:,} answers are no redirects")
+    await _finish(clients)
     return [latency_s for client in clients for latency_s in client.latencies_s]
 
 
-class _Client(asyncio.Protocol):
+class _Client(asyncio.Protocol, ABC):
     """One connection; answers come in the order of the requests."""
 
     def __init__(self) -> None:
-        self.asked_s: deque[float] = deque()
-        self.latencies_s: list[float] = []
+        self.answered = 0
         self.wrong = 0
-        self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
+    @property
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """Whether an answer is due."""
+
+
+class _Closed(_Client):
+    """Asks again when it is answered; an answer is read at once, so it is one segment."""
+
+    is_waiting = False
+
+    def __init__(self, requests: Iterator[bytes], until_s: float) -> None:
+        super().__init__()
+        self._requests = requests
+        self._until_s = until_s
+        self._time = asyncio.get_running_loop().time
+
+    def ask(self) -> None:
+        self.is_waiting = self._time() < self._until_s
+        if self.is_waiting:
+            self.transport.write(next(self._requests))
+
+    def data_received(self, data: bytes) -> None:
+        self.answered += 1
+        if not (data.startswith(b"HTTP/1.1 302") and data.endswith(b"\r\n\r\n")):
+            self.wrong += 1
+        self.ask()
+
+
+class _Open(_Client):
+    """Asks when it is told, and measures how long the answers take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked_s: deque[float] = deque()
+        self.latencies_s: list[float] = []
+        self._rest = b""
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._asked_s)
+
     def ask(self, request: bytes, intended_s: float) -> None:
-        self.asked_s.append(intended_s)
+        self._asked_s.append(intended_s)
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         now_s = time.perf_counter()
         *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")
         for head in heads:
-            self.latencies_s.append(now_s - self.asked_s.popleft())
+            self.answered += 1
+            self.latencies_s.append(now_s - self._asked_s.popleft())
             self.wrong += not head.startswith(b"HTTP/1.1 302")
+
+
+_C = TypeVar("_C", bound=_Client)
+
+
+async def _connect(port: int, client: Callable[[], _C]) -> list[_C]:
+    loop = asyncio.get_running_loop()
+    return [
+        (await loop.create_connection(client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)
+    ]
+
+
+async def _finish(clients: Sequence[_Client]) -> None:
+    """Wait for the answers that are due, and hang up."""
+    async with asyncio.timeout(_ANSWERS_TIMEOUT_S):
+        while any(client.is_waiting for client in clients):
+            await asyncio.sleep(_TICK_S)
+    for client in clients:
+        client.transport.close()
+    wrong = sum(client.wrong for client in clients)
+    if wrong:
+        raise RuntimeError(f"{wrong:,} answers are no redirects")
+
+
+def _requests(port: int, keys: Sequence[str]) -> list[bytes]:
+    return [
+        f"GET /{key} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {USER_AGENT}\r\n\r\n".encode()
+        for key in keys
+    ]
