@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.event import Data
-from schemas.fields import field_types, mentions_type
 from streams.cursor import NO_TENANT, NOWHERE, Cursor
 from streams.errors import FoldError
 from streams.sealing import ViewSealer
@@ -139,12 +138,12 @@ class _Target:
     __slots__ = ("_integers", "_sealer", "key", "rows", "tenant")
 
     def __init__(self, view: type[View], tenant: str, sealer: ViewSealer | None) -> None:
-        names, types = shape_of(view).key, field_types(view)
+        shape = shape_of(view)
         self.tenant = tenant
-        self.key = attrgetter(*names)
+        self.key = attrgetter(*shape.key)
         self.rows: dict[Any, View | None] = {}
         self._sealer = sealer
-        self._integers = [i for i, name in enumerate(names) if mentions_type(types[name], int)]
+        self._integers = shape.integers
 
     def check(self) -> None:
         _encode(list(self.rows.values()))

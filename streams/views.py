@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from schemas.fields import field_types, has_marker
+from schemas.fields import field_types, has_marker, mentions_type
 from schemas.frozen import Frozen
 from streams.errors import FoldError
 from streams.log import Position
@@ -52,6 +52,7 @@ class ViewShape:
     Attributes:
         name: the table's name, in snake case.
         partition, clustering, values: names of fields, in order.
+        integers: which parts of the key are integers; stores have 64 bits for them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ViewShape:
     partition: tuple[str, ...]
     clustering: tuple[str, ...]
     values: tuple[str, ...]
+    integers: tuple[int, ...]
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -89,6 +91,9 @@ def shape_of(view: type[View]) -> ViewShape:
         partition=partition,
         clustering=clustering,
         values=names[len(partition) + len(clustering) :],
+        integers=tuple(
+            i for i, name in enumerate(partition + clustering) if mentions_type(fields[name], int)
+        ),
     )
 
 
