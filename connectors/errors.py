@@ -23,6 +23,10 @@ class HostLocked(ConnectorError):
     """Another process is host of the data directory."""
 
 
+class PortTaken(ConnectorError):
+    """Somebody else listens on the gateway's port, or it may not be listened on."""
+
+
 class SpillInUse(ConnectorError):
     """Another process has the spill file."""
 

@@ -18,6 +18,7 @@ from connectors.gateway.links.settings import LinkSettings
 from connectors.gateway.overload import Bounds, Load, Overload
 from connectors.gateway.server import Server
 from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.shared_port import shared_port
 from connectors.log.spill import open_spills
 from connectors.outbound import Outbound
 from connectors.store.lag import lags
@@ -36,15 +37,16 @@ from streams.links.urls import UrlRules
 class Gateway:
     """Serves HTTP."""
 
-    def __init__(self, platform: Platform, reuse_port: bool = False) -> None:
+    def __init__(self, platform: Platform) -> None:
         """Prepare everything but the port.
 
         Raises:
             NoHost: no host has prepared the data directory.
             BadSettings: the host makes keys with other settings.
         """
-        settings = platform.settings.gateway.settings(reuse_port)
+        settings = platform.settings.gateway.settings()
         blocks = key_blocks(platform)
+        self._platform = platform
         self._stack = AsyncExitStack()
         name, spills = open_spills(platform.log, CATALOG, platform.settings.spill)
         for spill in spills:
@@ -117,7 +119,15 @@ class Gateway:
         return self._server.port
 
     async def start(self) -> None:
-        """Take requests."""
+        """Take requests.
+
+        Raises:
+            PortTaken: somebody else has the port.
+        """
+        listening = self._platform.settings.gateway
+        self._stack.enter_context(
+            shared_port(self._platform.settings.data, listening.host, listening.port)
+        )
         await self._stack.enter_async_context(self._outbound)
         self._keys.prepare()
         self._stack.push_async_callback(self._keys.stop)

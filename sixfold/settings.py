@@ -69,7 +69,7 @@ class GatewaySection(Section):
     max_event_bytes: int = 256 * 1024
     max_batch_bytes: int = 16 * 1024 * 1024
 
-    def settings(self, reuse_port: bool = False) -> GatewaySettings:
+    def settings(self) -> GatewaySettings:
         """As the gateway takes them.
 
         Raises:
@@ -87,7 +87,7 @@ class GatewaySection(Section):
             cors_origins=tuple(self.cors_origins),
             max_event_bytes=self.max_event_bytes,
             max_batch_bytes=self.max_batch_bytes,
-            reuse_port=reuse_port,
+            reuse_port=True,  # of all gateways of a data directory
         )
 
 
@@ -159,14 +159,14 @@ class Settings(Section):
         return self.data / "log.db"
 
     @property
-    def lake(self) -> Path:
-        """The directory of the lake's tables."""
-        return self.data / "lake"
-
-    @property
     def spill(self) -> Path:
         """The directory in which clicks wait while the log does not take them."""
         return Path(self.log.spill).expanduser() if self.log.spill else self.data / "spill"
+
+    @property
+    def lake(self) -> Path:
+        """The directory of the lake's tables."""
+        return self.data / "lake"
 
     @property
     def master_key(self) -> Path:

@@ -56,7 +56,7 @@ async def _up(settings: Settings, stopping: asyncio.Event) -> None:
 async def _gateway(settings: Settings, stopping: asyncio.Event) -> None:
     with Platform.open(settings) as platform:
         refuse_unnoted_restore(platform)
-        serving = Gateway(platform, reuse_port=True)
+        serving = Gateway(platform)
         await serving.start()
         console.print(f"Gateway: http://{settings.gateway.host}:{serving.port}")
         try:

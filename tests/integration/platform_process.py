@@ -15,11 +15,18 @@ _START_TIMEOUT_S = 60.0
 
 
 class PlatformProcess:
-    """A host that can be killed and started again."""
+    """A host, or a gateway beside one, that can be killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: str = "up", port: int = 0) -> None:
+        """Prepare.
+
+        Args:
+            command: `up` for the host, `gateway` for one more gateway of the same directory.
+            port: any free one unless said.
+        """
         self.directory = directory
-        self.port = _free_port()
+        self.port = port or _free_port()
+        self._command = command
         self.environment = {
             "PATH": os.environ["PATH"],
             "SIXFOLD_DATA": str(directory / "data"),
@@ -29,12 +36,13 @@ class PlatformProcess:
             "SIXFOLD_GATEWAY_TRUSTED_PROXIES": "127.0.0.1",
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._log = (directory / "host.log").open("wb")
+        self._log_file = directory / f"{command}-{self.port}.log"
+        self._log = self._log_file.open("wb")
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sixfold", "up"],
+            [sys.executable, "-m", "sixfold", self._command],
             cwd=self.directory,
             env=self.environment,
             stdout=self._log,
@@ -102,7 +110,7 @@ class PlatformProcess:
 
     def output(self) -> str:
         """What it has printed so far."""
-        return (self.directory / "host.log").read_text()
+        return self._log_file.read_text()
 
     def close(self) -> None:
         """End it, whatever it does."""

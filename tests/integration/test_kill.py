@@ -28,17 +28,19 @@ class Crowd:
     """Makes links and follows them until the platform is gone; keeps what was acknowledged."""
 
     def __init__(self) -> None:
+        self.stopping = threading.Event()
         self.links: dict[str, str] = {}
         self.answered: dict[str, int] = {}
         self.asked: dict[str, int] = {}
 
     def work(self, platform: PlatformProcess) -> None:
         with contextlib.suppress(httpx.TransportError), platform.client() as client:
-            while True:
+            while not self.stopping.is_set():
                 target = f"http://127.0.0.1:9/{len(self.links)}"
                 made = client.post("/api/v1/urls/bulk", json={"urls": [{"long_url": target}] * 3})
                 for link in made.json()["urls"]:
-                    self.links[link["url"]["key"]] = target
+                    if link["url"] is not None:  # it was decided while the host was there
+                        self.links[link["url"]["key"]] = target
                 for key in random.sample(sorted(self.links), min(10, len(self.links))):
                     self.asked[key] = self.asked.get(key, 0) + 1
                     answer = client.get(f"/{key}", headers={"User-Agent": BROWSER})
