@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document per
 
 # What is printed has data of strangers in it (keys, URLs, paths, messages): `[red]` and `:smile:` are
 # text like any other.
-console = Console(markup=False, emoji=False)
+console = Console(markup=False, emoji=False, soft_wrap=True)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

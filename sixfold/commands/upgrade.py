@@ -27,5 +27,5 @@ def upgrade(context: typer.Context) -> None:
         for path, format in files.items():
             if path.exists():
                 for done in format.upgrade(path):
-                    console.print(done, soft_wrap=True)
+                    console.print(done)
     console.print("all files have the newest format")

@@ -49,3 +49,12 @@ def test_rows_and_bars_show_what_they_are_given(capsys: pytest.CaptureFixture[st
         context.console.print(bar.get_renderable())
         context.console.print(TRICKY)
     assert capsys.readouterr().out.count(TRICKY) >= 3
+
+
+def test_a_long_line_is_left_to_the_terminal_so_that_it_can_be_copied(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = f"/a{'/very/long' * 40}/path"
+    context.console.print(path)
+    context.errors.print(path)
+    assert capsys.readouterr() == (f"{path}\n", f"{path}\n")
