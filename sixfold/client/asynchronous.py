@@ -3,10 +3,13 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
+from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +17,7 @@ from typing import Any
 import msgspec
 
 from schemas.ids import uuid7
-from sixfold.client.errors import Rejected, Undelivered
+from sixfold.client.errors import NotFlushed, Rejected, Undelivered
 from sixfold.client.gateway import Backoff, Delivered, Gateway, Unreachable
 from sixfold.client.spill import Spill
 
@@ -51,9 +54,18 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Pending:
+    """An event on its way.
+
+    Attributes:
+        done: whom to tell; those of the spill have nobody.
+        behind: the number of the first event of the spill that is younger; in the spill, its own.
+    """
+
     id: str
     event: bytes
     done: "asyncio.Future[Receipt] | None" = None
+    behind: int = 0
+    is_spilled: bool = False
 
 
 class AsyncClient:
@@ -62,6 +74,9 @@ class AsyncClient:
     An event's id is fixed before it is first tried, so one that comes twice because an answer was
     lost is known by its id. With a spill, events that cannot be delivered wait on disk, also for
     the next process; without one, `send` waits while too many are pending.
+
+    Events go to the gateway in the order in which the client has taken them, sent and appended
+    ones alike; before all others go those that the process before has left in the spill.
     """
 
     def __init__(
@@ -80,6 +95,10 @@ class AsyncClient:
             api_key: with the scope `events:write`; SIXFOLD_API_KEY if it is not given.
             spill: a file for this client alone.
             on_rejected: told of every event that was refused.
+
+        Raises:
+            DamagedSpill: the file is no spill.
+            SpillInUse: another client has it, of this process or of another one.
         """
         self._options = options or Options()
         self._gateway = Gateway(
@@ -90,6 +109,7 @@ class AsyncClient:
         self._spill = Spill(spill) if spill else None
         self._on_rejected = on_rejected
         self._pending: deque[_Pending] = deque()
+        self._settled = 0  # events that were delivered or refused
         self._changed = asyncio.Condition()
         self._backoff = Backoff()
         self._sending: asyncio.Task[None] | None = None
@@ -150,13 +170,24 @@ class AsyncClient:
         await self._queue(pending)
         return await pending.done
 
-    async def flush(self, timeout_s: float) -> bool:
-        """Wait until everything sent so far is delivered or refused; False if it is not in time."""
-        with suppress(TimeoutError):
+    async def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until everything that the client has taken before this call is delivered or refused.
+
+        Raises:
+            NotFlushed: it is not in time; what is left waits on.
+            Undelivered: the client is closed.
+        """
+        if self._sending is None:
+            raise Undelivered("the client is closed")
+        end = self._settled + self._waiting
+        try:
             async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: not (self._pending or self._spill))
-            return True
-        return False
+                await self._changed.wait_for(lambda: self._settled >= end)
+        except TimeoutError:
+            raise NotFlushed(
+                f"{end - self._settled} events were not delivered within {timeout_s} s; the client "
+                "goes on trying"
+            ) from None
 
     async def close(self) -> None:
         """Deliver what is left, or leave it to the spill.
@@ -169,7 +200,8 @@ class AsyncClient:
         self._closing = True
         async with self._changed:  # those who wait for room need not any more
             self._changed.notify_all()
-        delivered = await self.flush(self._options.close_timeout_s)
+        with suppress(NotFlushed):
+            await self.flush(self._options.close_timeout_s)
         sending, self._sending = self._sending, None
         sending.cancel()
         try:
@@ -179,7 +211,7 @@ class AsyncClient:
             await self._gateway.close()
             async with self._changed:  # a `send` may be pushing on a thread
                 self._leave()
-        if not delivered and self._spill is None:
+        if self._pending and self._spill is None:
             raise Undelivered(f"{len(self._pending)} events were not delivered; give a spill file")
 
     async def _queue(self, pending: _Pending) -> None:
@@ -202,8 +234,14 @@ class AsyncClient:
                 finally:  # a thread cannot be cancelled, and nobody else may write until it is done
                     await asyncio.wait([pushing])
             else:
+                pending.behind = self._spill.next if self._spill is not None else 0
                 self._pending.append(pending)
             self._changed.notify_all()
+
+    @property
+    def _waiting(self) -> int:
+        """How many events are neither delivered nor refused."""
+        return len(self._pending) + (len(self._spill) if self._spill is not None else 0)
 
     def _has_room(self) -> bool:
         return len(self._pending) < self._options.max_pending_events
@@ -211,44 +249,49 @@ class AsyncClient:
     async def _send_forever(self) -> None:
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: bool(self._pending or self._spill))
-            if len(self._pending) < self._options.max_batch_events and not self._closing:
+                await self._changed.wait_for(lambda: self._waiting > 0)
+            if self._waiting < self._options.max_batch_events and not self._closing:
                 await asyncio.sleep(self._options.linger_s)
-            # What is in memory is older than what is in the spill, but for a spill of the process
-            # before, and the order of two processes is nobody's promise.
-            if self._pending:
-                await self._send_pending()
-            else:
-                await self._send_spilled()
-            async with self._changed:
-                self._changed.notify_all()
+            await self._send_oldest()
 
-    async def _send_pending(self) -> None:
+    async def _send_oldest(self) -> None:
         batch = self._next_batch()
         delivered = await self._delivered([pending.event for pending in batch])
         for index, pending in enumerate(batch):
             self._settle(pending.id, pending.done, index, delivered)
-        for _ in batch:
-            self._pending.popleft()
-
-    async def _send_spilled(self) -> None:
-        assert self._spill is not None
-        events = self._spill.peek(self._options.max_batch_events, _MAX_BATCH_BYTES)
-        delivered = await self._delivered(events)
-        for index, event in enumerate(events):
-            self._settle(msgspec.json.decode(event)["id"], None, index, delivered)
         async with self._changed:  # a `send` may be pushing on a thread
-            self._spill.pop(events)
+            spilled = [pending.event for pending in batch if pending.is_spilled]
+            if self._spill is not None and spilled:
+                self._spill.pop(spilled)
+            for _ in range(len(batch) - len(spilled)):
+                self._pending.popleft()
+            self._settled += len(batch)
+            self._changed.notify_all()
 
     def _next_batch(self) -> list[_Pending]:
         batch: list[_Pending] = []
         size = 0
-        for pending in self._pending:
+        for pending in self._oldest():
             size += len(pending.event)
             if batch and (len(batch) == self._options.max_batch_events or size > _MAX_BATCH_BYTES):
                 break
             batch.append(pending)
         return batch
+
+    def _oldest(self) -> Iterator[_Pending]:
+        """At least a batch of the oldest events, in memory and in the spill."""
+        if self._spill is None:
+            return iter(self._pending)
+        events = self._spill.peek(self._options.max_batch_events, _MAX_BATCH_BYTES)
+        first = self._spill.first
+        spilled = (
+            _Pending(msgspec.json.decode(event)["id"], event, behind=number, is_spilled=True)
+            for number, event in enumerate(events, first)
+        )
+        end = first + len(events)
+        in_memory = takewhile(lambda pending: pending.behind <= end, self._pending)
+        # Of equal ones those in memory come first, since the spill's of that number is younger.
+        return merge(in_memory, spilled, key=attrgetter("behind"))
 
     async def _delivered(self, events: list[bytes]) -> Delivered:
         """Post a batch until the gateway has taken or refused it."""

@@ -66,9 +66,9 @@ class Client:
         """Send an event and wait until it is durable in the log. See `AsyncClient.append`."""
         return self._run(self._client.append(type, data, time=time, id=id))
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until everything sent so far is delivered or refused; False if it is not in time."""
-        return self._run(self._client.flush(timeout_s))
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until everything taken so far is delivered or refused. See `AsyncClient.flush`."""
+        self._run(self._client.flush(timeout_s))
 
     def close(self) -> None:
         """Deliver what is left, or leave it to the spill. See `AsyncClient.close`."""

@@ -18,5 +18,13 @@ class Rejected(ClientError):
         self.reasons = reasons
 
 
+class NotFlushed(ClientError):
+    """Events have not been delivered in time; they wait on."""
+
+
 class DamagedSpill(ClientError):
     """A spill file is not one."""
+
+
+class SpillInUse(ClientError):
+    """Another client has the spill file."""

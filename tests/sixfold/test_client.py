@@ -12,7 +12,16 @@ from api import running
 from logs import values
 
 from schemas.ids import uuid7
-from sixfold.client import AsyncClient, Client, DamagedSpill, Options, Rejected, Undelivered
+from sixfold.client import (
+    AsyncClient,
+    Client,
+    DamagedSpill,
+    NotFlushed,
+    Options,
+    Rejected,
+    SpillInUse,
+    Undelivered,
+)
 from sixfold.client.gateway import Unreachable, _delivered
 
 HURRIED = Options(max_batch_events=10, max_pending_events=20, close_timeout_s=0.05)
@@ -153,7 +162,7 @@ def test_events_arrive_with_their_ids_and_in_order(api, url, key, poll):
     async def send():
         async with AsyncClient(url, key, options=Options(max_batch_events=7)) as client:
             ids = [await client.send("poll.voted", data(poll, i)) for i in range(50)]
-            assert await client.flush(TIMEOUT_S)
+            await client.flush(TIMEOUT_S)
             return ids
 
     ids = asyncio.run(send())
@@ -260,7 +269,7 @@ def test_a_bad_network_loses_nothing_and_makes_nothing_twice(api, key, poll, fau
         async with Proxy(api.port, *faults).serving() as proxy:
             async with AsyncClient(proxy.url, key, options=Options(max_batch_events=10)) as client:
                 ids = [await client.send("poll.voted", data(poll, i)) for i in range(40)]
-                assert await client.flush(TIMEOUT_S)
+                await client.flush(TIMEOUT_S)
             assert not proxy.faults
             return ids
 
@@ -288,9 +297,10 @@ def test_a_gateway_that_comes_later_gets_everything(api, key, poll):
         async with AsyncClient(f"http://127.0.0.1:{port}", key) as client:
             ids = [await client.send("poll.voted", data(poll, i)) for i in range(5)]
             await until(lambda: client._away)
-            assert not await client.flush(0)
+            with pytest.raises(NotFlushed, match=r"5 events were not delivered within 0 s"):
+                await client.flush(0)
             async with Proxy(api.port).serving(port):
-                assert await client.flush(TIMEOUT_S)
+                await client.flush(TIMEOUT_S)
             return ids
 
     ids = asyncio.run(send())
@@ -307,7 +317,7 @@ def test_what_memory_cannot_hold_waits_on_disk_in_order(api, key, poll, tmp_path
             assert spill.stat().st_size > 40 * len(ids[0])
             async with Proxy(api.port).serving(port):
                 ids += [await client.send("poll.voted", data(poll, i)) for i in range(60, 200)]
-                assert await client.flush(TIMEOUT_S)
+                await client.flush(TIMEOUT_S)
         assert not spill.exists()
         return ids
 
@@ -323,9 +333,100 @@ def test_a_spill_is_left_to_the_next_client_in_order(api, url, key, poll, tmp_pa
     assert votes(api, poll) == []
     with Client(url, key, spill=spill) as client:
         ids.append(client.send("poll.voted", data(poll, 50)))
-        assert client.flush(TIMEOUT_S)
+        client.flush(TIMEOUT_S)
     assert votes(api, poll) == list(zip(ids, range(51), strict=True))
     assert not spill.exists()
+
+
+def test_a_stream_of_appends_does_not_hold_up_what_is_in_the_spill(api, url, key, poll, tmp_path):
+    spill = tmp_path / "spill"
+    away = f"http://127.0.0.1:{free_port()}"
+    with Client(away, key, spill=spill, options=HURRIED) as client:
+        for i in range(50):
+            client.send("poll.voted", data(poll, i))
+
+    async def append_without_a_pause(client):
+        while True:
+            await client.append("poll.voted", data(poll, -1))
+
+    async def send():
+        async with AsyncClient(url, key, spill=spill, options=HURRIED) as client:
+            streams = [asyncio.create_task(append_without_a_pause(client)) for _ in range(30)]
+            await client.flush(TIMEOUT_S)
+            for stream in streams:
+                stream.cancel()
+
+    asyncio.run(send())
+    options = [option for _, option in votes(api, poll)]
+    assert options[:50] == list(range(50))
+    assert -1 in options
+
+
+@pytest.mark.parametrize("max_bytes", [8 << 20, 1_000], ids=["by number", "by size"])
+def test_sent_and_appended_events_arrive_in_one_order(
+    api, key, poll, tmp_path, monkeypatch, max_bytes
+):
+    """Those that are sent wait behind others on disk, those that are appended in memory."""
+    monkeypatch.setattr("sixfold.client.asynchronous._MAX_BATCH_BYTES", max_bytes)
+    port, spill = free_port(), tmp_path / "spill"
+    away = f"http://127.0.0.1:{port}"
+    with Client(away, key, spill=spill, options=HURRIED) as client:
+        for i in range(15):
+            client.send("poll.voted", data(poll, i))
+
+    async def run():
+        appending = []
+        client = AsyncClient(away, key, spill=spill, options=HURRIED)
+        async with client, asyncio.timeout(TIMEOUT_S):
+            for i in range(15, 100):
+                if i % 10 < 2:
+                    append = client.append("poll.voted", data(poll, i))
+                    appending.append(asyncio.create_task(append))
+                    await until(lambda: len(client._pending) == len(appending))
+                else:
+                    large = {"voter": "x" * 400} if i % 10 == 5 else {}
+                    await client.send("poll.voted", data(poll, i) | large)
+            async with Proxy(api.port).serving(port):
+                await client.flush()
+                await asyncio.gather(*appending)
+
+    asyncio.run(run())
+    assert [option for _, option in votes(api, poll)] == list(range(100))
+
+
+def test_flush_does_not_wait_for_what_comes_after_it(url, key, poll):
+    async def run():
+        async with AsyncClient(url, key, options=HURRIED) as client:
+
+            async def send_without_a_pause():
+                while True:
+                    await client.send("poll.voted", data(poll, 1))
+
+            sending = [asyncio.create_task(send_without_a_pause()) for _ in range(5)]
+            await until(lambda: client._pending)
+            await client.flush(TIMEOUT_S)
+            assert not sending[0].done()
+            for task in sending:
+                task.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_is_closed_is_not_flushed(url, key):
+    client = Client(url, key)
+    client.close()
+    with pytest.raises(Undelivered, match="closed"):
+        client.flush()
+
+
+def test_two_clients_cannot_share_a_spill(url, key, tmp_path):
+    with (
+        Client(url, key, spill=tmp_path / "spill"),
+        pytest.raises(SpillInUse, match="a file of its own"),
+    ):
+        Client(url, key, spill=tmp_path / "spill")
+    with Client(url, key, spill=tmp_path / "spill"):
+        pass
 
 
 def test_an_appended_event_that_is_undelivered_is_not_spilled(key, poll, tmp_path):
@@ -348,7 +449,7 @@ def test_a_refused_event_of_a_spill_is_told_too(api, url, key, tmp_path):
     with Client(away, key, spill=tmp_path / "spill", options=HURRIED) as client:
         id = client.send("poll.eaten", {})
     with Client(url, key, spill=tmp_path / "spill", on_rejected=refused.append) as client:
-        assert client.flush(TIMEOUT_S)
+        client.flush(TIMEOUT_S)
     assert [rejected.id for rejected in refused] == [id]
 
 

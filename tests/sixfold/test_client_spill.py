@@ -2,15 +2,18 @@
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.client.errors import DamagedSpill
+from sixfold.client.errors import DamagedSpill, SpillInUse
 from sixfold.client.spill import Spill
 
 EVENTS = [b"first", b"second", b"third"]
@@ -122,6 +125,62 @@ def test_a_full_disk_adds_nothing(path, monkeypatch):
         spill.push([b"fits"])
     assert left_in(path) == [*EVENTS, b"fits"]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_spill_has_one_client_at_a_time(path):
+    with closing(Spill(path)) as spill:
+        with pytest.raises(SpillInUse, match="a file of its own"):
+            Spill(path)
+        spill.push(EVENTS)
+        spill.push_front([b"older"])  # into another file of the same name
+        with pytest.raises(SpillInUse):
+            Spill(path)
+    assert left_in(path) == [b"older", *EVENTS]
+
+
+def test_a_spill_has_one_process_at_a_time(path):
+    code = "import sys; from pathlib import Path; from sixfold.client.spill import Spill;"
+    code += "spill = Spill(Path(sys.argv[1])); spill.push([b'kept']); print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        with pytest.raises(SpillInUse):
+            Spill(path)
+        other.kill()
+    assert left_in(path) == [b"kept"]
+
+
+def test_nobody_has_a_spill_that_is_going_away(path):
+    """Many clients come and go: an empty file is removed while others are about to lock it."""
+    having, overlaps, turns = [], [], []
+
+    def come_and_go(name):
+        while len(turns) < 200:
+            with suppress(SpillInUse), closing(Spill(path)) as spill:
+                having.append(name)
+                spill.push([name])
+                overlaps.extend(having[1:])
+                overlaps.extend(event for event in spill.peek(*ALL) if event != name)
+                spill.pop([name])
+                having.remove(name)
+                turns.append(name)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(come_and_go, name) for name in (b"a", b"b", b"c", b"d")]:
+            done.result()
+    assert overlaps == []
+    assert len(turns) >= 200
+
+
+def test_events_are_numbered_as_they_come_and_go(path):
+    push(path, *EVENTS)
+    with closing(Spill(path)) as spill:
+        assert (spill.first, spill.next, len(spill)) == (0, 3, 3)
+        spill.pop(spill.peek(2, 1 << 20))
+        spill.push([b"fourth"])
+        assert (spill.first, spill.next, len(spill)) == (2, 4, 2)
+        spill.push_front([b"older"])
+        assert (spill.first, spill.next, len(spill)) == (1, 4, 3)
 
 
 EVENT = st.binary(min_size=1, max_size=20)
