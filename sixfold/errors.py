@@ -9,5 +9,9 @@ class BadSettings(SixfoldError):
     """A setting is wrong; the message names it with its file and line, or its variable."""
 
 
+class ImportRunning(SixfoldError):
+    """Another import is at work in the data directory."""
+
+
 class NoHost(SixfoldError):
     """There is no data in the directory, or nobody is host of it."""

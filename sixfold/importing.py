@@ -1,5 +1,6 @@
 """Importing files: with the help of the host of the data directory, or as its host meanwhile."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,8 +10,10 @@ from typing import cast
 
 from connectors.errors import HostLocked
 from connectors.gateway.links.keys import LinkKeys
+from connectors.lock import lock_file
 from connectors.sources.apache_log import decompressed
 from connectors.sources.import_log import Imported, LogImport, Target
+from sixfold.errors import ImportRunning
 from sixfold.gateway import key_space
 from sixfold.host import Host
 from sixfold.key_range import key_blocks
@@ -27,6 +30,7 @@ async def import_access_log(
 
     Raises:
         OSError: the file cannot be read.
+        ImportRunning: another import is at work in the data directory.
         ConnectorError, StreamError: see `LogImport.run`.
     """
     async with hosted(settings) as platform:
@@ -37,6 +41,13 @@ async def into_platform(
     platform: Platform, file: Path, target: Target, progress: Callable[[int], None]
 ) -> Imported:
     """Import an access log into a platform that is open and has a host."""
+    with _alone(platform.settings.data):
+        return await _import(platform, file, target, progress)
+
+
+async def _import(
+    platform: Platform, file: Path, target: Target, progress: Callable[[int], None]
+) -> Imported:
     keys = LinkKeys(
         platform.log,
         platform.sealer,
@@ -50,6 +61,18 @@ async def into_platform(
             return await job.run(decompressed(stream), progress)
     finally:
         await keys.stop()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Be the only import: two of the same file would both find its lines to be new."""
+    file = os.open(directory / "import.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not lock_file(file):
+            raise ImportRunning(f"another import is at work in {directory}: let it end first")
+        yield
+    finally:
+        os.close(file)
 
 
 @contextmanager

@@ -10,8 +10,11 @@ from rich.progress import DownloadColumn, TimeElapsedColumn
 
 from connectors.sources.import_log import Imported, Target
 from sixfold.commands.context import Json, console, progress_bar, settings_of
+from sixfold.errors import SixfoldError
 from sixfold.importing import STANDARD_INPUT, import_access_log
 from sixfold.logging import configure
+from streams.errors import RuleBroken
+from streams.links.urls import normal_url
 
 app = typer.Typer(no_args_is_help=True, help="Import files.")
 
@@ -40,8 +43,8 @@ def apache_log(
     """
     configure()
     settings = settings_of(context)
-    target = Target(tenant or settings.tenant, base_url.rstrip("/"))
-    size = file.stat().st_size if file != STANDARD_INPUT else None
+    target = Target(tenant or settings.tenant, _checked(base_url))
+    size = _size_of(file)
     with progress_bar(DownloadColumn(), TimeElapsedColumn(), hidden=as_json) as progress:
         task = progress.add_task(file.name, total=None if file.suffix == ".gz" else size)
         imported = uvloop.run(
@@ -53,6 +56,24 @@ def apache_log(
         print(msgspec.json.encode(imported).decode())
     else:
         show(imported)
+
+
+def _checked(base_url: str) -> str:
+    try:
+        return normal_url(base_url, "--base-url").rstrip("/")
+    except RuleBroken as broken:
+        raise typer.BadParameter(broken.reason, param_hint="--base-url") from broken
+
+
+def _size_of(file: Path) -> int | None:
+    """The size of a file that can be read; None of what has none."""
+    if file == STANDARD_INPUT:
+        return None
+    try:
+        with file.open("rb"):
+            return file.stat().st_size
+    except OSError as error:
+        raise SixfoldError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def show(imported: Imported) -> None:

@@ -32,5 +32,11 @@ class Commands:
         assert result.exit_code == 1, result.output
         return str(result.exception)
 
+    def misused(self, *arguments: str) -> str:
+        """What a command says that was called wrongly."""
+        result = self._invoke(*arguments)
+        assert result.exit_code == 2, result.output
+        return result.output
+
     def _invoke(self, *arguments: str) -> Result:
         return CliRunner().invoke(app, arguments, env=self.environment)
