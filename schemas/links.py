@@ -1,9 +1,13 @@
-"""Short links: claims of keys, what becomes of links, and clicks."""
+"""Short links: claims of keys, what becomes of links, and clicks.
+
+Links that are made with `sealed` have no `long_url` and no `expired_url` in the clear, but a
+`target` and an `expired_target`, which are personal data of whoever made the link.
+"""
 
 from typing import Annotated
 
 from schemas.event import Data, event
-from schemas.fields import Subject
+from schemas.fields import Personal, Subject
 from schemas.posted import posted
 from schemas.topic import Topic
 
@@ -48,6 +52,8 @@ class LinkSubmitted(Data):
     external_id: str | None = None
     created_by: Subject | None = None
     fingerprint: str | None = None
+    target: Personal[str] | None = None
+    expired_target: Personal[str] | None = None
 
 
 @event("link.refused", topic=SUBMISSIONS, key="reference", internal=True)
@@ -83,6 +89,8 @@ class LinkRequested(Data):
     external_id: str | None = None
     created_by: Subject | None = None
     reference: str | None = None
+    target: Personal[str] | None = None
+    expired_target: Personal[str] | None = None
 
 
 @event("link.changed", topic=LINKS, key="link", internal=True)
@@ -90,7 +98,7 @@ class LinkChanged(Data):
     """Everything about a link that can change, as it is from now on.
 
     A change that was made from a revision, the id of the event that made it, is void if the link
-    has another one by now.
+    has another one by now. Only sealed addresses say whose they are.
     """
 
     link: str
@@ -104,6 +112,9 @@ class LinkChanged(Data):
     disabled: bool | None = None  # as it was
     tags: list[str] = []
     revision: str | None = None
+    created_by: Subject | None = None
+    target: Personal[str] | None = None
+    expired_target: Personal[str] | None = None
 
 
 @event("link.used_up", topic=LINKS, key="link", internal=True)

@@ -17,6 +17,7 @@ from schemas.catalog import Catalog
 from schemas.envelope import SPECVERSION, Envelope, Event, encode
 from schemas.event import Data, EventType, event_type_of
 from schemas.partition import partition_of
+from streams.cursor import NO_TENANT
 from streams.errors import Erased, FoldError, VaultError, VaultUnavailable
 from streams.log import Entry
 from streams.personal import PersonalShape, personal_shape
@@ -84,10 +85,12 @@ class Sealer:
             Tampered: the sealed blob is not this event's.
             VaultUnavailable: it cannot be opened now.
         """
+        if event.sealed is None:
+            return event
         unopened: Data = event.data
         type_ = event_type_of(type(unopened))
         subject = type_.subject_of(unopened)
-        if event.sealed is None or subject is None:
+        if subject is None:
             return event
         with _asking():
             plain = self._vault.unseal(
@@ -125,8 +128,11 @@ class Sealer:
             Tampered: a sealed blob is not of this row.
             VaultUnavailable: they cannot be opened now.
         """
-        sealer = self.of_view(type(rows[0])) if rows else None
-        return [sealer.opened(row, tenant) for row in rows] if sealer else rows
+        if not rows:
+            return rows
+        view = type(rows[0])
+        sealer, scope = self.of_view(view), NO_TENANT if view.GLOBAL else tenant
+        return [sealer.opened(row, scope) for row in rows] if sealer else rows
 
     def _seal(self, type_: EventType, data: Data, tenant: str, id: str) -> str | None:
         personal = {f: v for f in type_.personal if (v := getattr(data, f)) is not None}

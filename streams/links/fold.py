@@ -26,6 +26,8 @@ from streams.links.rules import LinkTerms, is_reserved
 from streams.links.views import ALL, Alias, Link, LinkCount, LinkListing, LinkMonth, TaggedLink
 from streams.state import GlobalTable, Table, Tables
 
+OPENS = True  # the addresses of sealed links
+
 
 class State(Tables):
     """Links by key, and how many there are."""
@@ -59,9 +61,15 @@ def fold(
 
 
 def erase(subject: Subject, state: State, out: Effects) -> None:
-    """Forget who made a link; the link stays the tenant's."""
+    """Forget who made a link; the link stays the tenant's, unless it leads to what was theirs."""
     for _, link in state.links.pop_subject(subject):
-        _keep(msgspec.structs.replace(link, created_by=None), state, out)
+        forgotten = msgspec.structs.replace(
+            link, created_by=None, target=None, expired_target=None, sealed=None
+        )
+        if link.is_sealed and not link.deleted:
+            _delete(forgotten, state, out)
+        else:
+            _keep(forgotten, state, out)
 
 
 def month_of(created_ms: int) -> str:
@@ -84,6 +92,8 @@ def _requested(data: LinkRequested, event: Event[Any]) -> Link:
         external_id=data.external_id,
         created_by=data.created_by,
         reference=data.reference,
+        target=data.target,
+        expired_target=data.expired_target,
     )
 
 
@@ -110,6 +120,9 @@ def _change(link: Link, data: LinkChanged, revision: str, state: State, out: Eff
         audit=data.audit,
         used_up=link.used_up and data.max_clicks == link.terms.max_clicks,
         tags=tuple(data.tags),
+        created_by=link.created_by if data.long_url else data.created_by,
+        target=data.target,
+        expired_target=data.expired_target,
     )
     _keep(changed, state, out)
     _untag(link, set(link.tags) - set(changed.tags), out)

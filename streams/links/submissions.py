@@ -19,6 +19,9 @@ from streams.state import Table, Tables
 _KEPT_MS = timedelta(days=7) // timedelta(milliseconds=1)
 
 
+OPENS = True  # the addresses of sealed links, to hand them on
+
+
 class Submitted(msgspec.Struct, frozen=True, gc=False):
     """What a reference stands for."""
 
@@ -115,6 +118,8 @@ def _claim(data: LinkSubmitted) -> LinkRequested:
         external_id=data.external_id,
         created_by=data.created_by,
         reference=data.reference,
+        target=data.target,
+        expired_target=data.expired_target,
     )
 
 
@@ -129,4 +134,7 @@ def _change(data: LinkSubmitted, link: str) -> LinkChanged:
         password_hash=data.password_hash,
         audit=data.audit,
         tags=data.tags,
+        created_by=None if data.long_url else data.created_by,
+        target=data.target,
+        expired_target=data.expired_target,
     )

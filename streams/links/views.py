@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from schemas.fields import Subject
+from schemas.fields import Personal, Sealed, Subject
 from streams.links.rules import Availability, LinkTerms, availability
 from streams.views import Clustering, Partition, View
 
@@ -16,6 +16,7 @@ class Link(View):
         claim: the id of the event that won the key.
         revision: the id of the event that made what can be changed as it is.
         reference: what the link was submitted under, if it was.
+        long_url: empty if the link is sealed: then it leads to `target`, of `created_by`.
     """
 
     GLOBAL: ClassVar[bool] = True
@@ -35,6 +36,24 @@ class Link(View):
     external_id: str | None = None
     created_by: Subject | None = None
     reference: str | None = None
+    target: Personal[str] | None = None
+    expired_target: Personal[str] | None = None
+    sealed: Sealed = None
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether its addresses are personal data."""
+        return not self.long_url
+
+    @property
+    def url(self) -> str | None:
+        """Where it leads; None if that is sealed and was not opened, or its maker was erased."""
+        return self.long_url or self.target
+
+    @property
+    def expired_url(self) -> str | None:
+        """Where it leads once it has ended."""
+        return self.terms.expired_url or self.expired_target
 
 
 def availability_of(link: Link, now_ms: int) -> Availability:

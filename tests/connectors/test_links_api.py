@@ -48,6 +48,7 @@ def test_a_made_link_is_shown_with_everything_that_was_asked(api: Api):
         "audit": "required",
         "tags": ["food", "de"],
         "external_id": "sku-1",
+        "sealed": False,
         "warnings": [],
     }
     assert (answer.status_code, answer.headers["location"]) == (201, f"{URLS}/cheese")

@@ -188,3 +188,65 @@ def test_an_erased_person_is_no_longer_named_by_their_links():
 def test_months_are_those_of_utc():
     last_ms = int(datetime(2026, 1, 31, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
     assert (links.month_of(last_ms), links.month_of(last_ms + 1)) == ("2026-01", "2026-02")
+
+
+# Links whose addresses are sealed
+
+ANN, BOB = Subject("5f0c"), Subject("b0b0")
+
+
+def sealed(**said) -> Folding:
+    """After ann has made the sealed link `sale`."""
+    said = {"created_by": ANN, "target": URL, "expired_target": f"{URL}over"} | said
+    return Folding(links).fold(LinkRequested("sale", "", tags=["spring"], **said))
+
+
+def opened(folding: Folding) -> Link:
+    (link,) = folding.views.opened([sale(folding)])
+    return link
+
+
+def test_a_sealed_link_leads_to_its_address_when_it_is_opened():
+    folding = sealed()
+    row = sale(folding)
+    assert (row.is_sealed, row.url, row.expired_url) == (True, None, None)
+    assert (opened(folding).url, opened(folding).expired_url) == (URL, f"{URL}over")
+
+
+def test_a_sealed_link_is_changed_to_what_is_sealed_for_whoever_changed_it():
+    folding = sealed()
+    folding.fold(LinkChanged("sale", "", created_by=BOB, target="https://other.example/"))
+    assert opened(folding).url == "https://other.example/"
+    assert opened(folding).expired_url is None
+    folding.erase(ANN)
+    assert not sale(folding).deleted
+    folding.erase(BOB)
+    assert sale(folding).deleted
+
+
+def test_erasing_whose_address_it_was_deletes_a_sealed_link():
+    folding = sealed(external_id="42", reference="external/42")
+    folding.erase(ANN)
+    row = sale(folding)
+    assert row.deleted
+    assert (row.created_by, row.url, row.sealed) == (None, None, None)
+    assert opened(folding) == row
+    assert folding.keys(LinkListing) == folding.keys(TaggedLink) == []
+    assert folding.views.slice(LinkCount, 0) == [LinkCount(0, 0)]
+    assert folding.emitted == [LinkReleased("external/42", "sale")]
+
+
+def test_erasing_whose_link_was_deleted_counts_it_once():
+    folding = sealed()
+    folding.fold(LinkDeleted("sale"))
+    folding.erase(ANN)
+    assert sale(folding).created_by is None
+    assert folding.views.slice(LinkCount, 0) == [LinkCount(0, 0)]
+
+
+def test_if_sealed_links_are_folded_again_after_the_erasure_the_end_is_the_same():
+    """As a rebuild does: the address is absent from the beginning, and the erasure comes later."""
+    folding = sealed(target=None, expired_target=None)
+    assert opened(folding).url is None
+    folding.erase(ANN)
+    assert sale(folding) == sale(sealed().erase(ANN))

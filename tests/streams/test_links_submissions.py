@@ -114,3 +114,12 @@ def test_forgetting_copes_with_keys_that_were_refused_or_used_again():
         folding.fold(request("x", request_reference(f"new{n}", 0)), at=NOW + days(9))
     assert folding.row(Submission, REQUEST).link == "three"
     assert len(folding.state.submitted) == len(folding.state.passing) == 4
+
+
+def test_sealed_addresses_are_handed_on_sealed_with_whose_they_are():
+    ann = Subject("5f0c")
+    said = {"target": URL, "expired_target": "https://example.com/over", "created_by": ann}
+    folding = Folding(submissions).fold(external("sale", "", **said))
+    folding.fold(external("other", "", **said))
+    claim = LinkRequested("sale", "", reference=EXTERNAL, external_id="42", **said)
+    assert folding.emitted == [claim, LinkChanged("sale", "", **said)]

@@ -1,5 +1,6 @@
 """What the routes of links share."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,16 @@ from connectors.gateway.problems import not_found
 from connectors.gateway.settings import GatewaySettings
 from connectors.outbound import Outbound
 from schemas.catalog import Catalog
+from schemas.fields import Subject
+from streams.cursor import NO_TENANT
+from streams.errors import Erased, RuleBroken
 from streams.links.submissions import external_reference, request_reference
 from streams.links.urls import UrlRules
 from streams.links.views import Link, Submission
 from streams.log import Log
 from streams.sealing import Origin, Sealer
 from streams.vault import Vault
-from streams.views import ViewStore
+from streams.views import ViewStore, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ class LinkApi:
 
     def __init__(self, deps: LinkDeps) -> None:
         self._deps = deps
-        log, store, sealer = deps.log, deps.store, Sealer(deps.catalog, deps.vault)
+        log, store = deps.log, deps.store
+        self._sealer = sealer = Sealer(deps.catalog, deps.vault)
         self._timeout_s = deps.gateway_settings.applied_timeout_s
         self.trusted_proxies = deps.gateway_settings.trusted_proxies
         self.checks = Checks(deps.rules, deps.outbound, deps.passwords)
@@ -95,19 +100,48 @@ class LinkApi:
             return None
         return link
 
-    def asked(self, body: NewLink, wanted: Wanted, client: Client, index: int = 0) -> Asked:
+    async def opened(self, links: Sequence[Link]) -> Sequence[Link]:
+        """Links of a tenant with their addresses, be they sealed or not.
+
+        Raises:
+            VaultError: they cannot be opened now.
+        """
+        return await opened(self._sealer, links, NO_TENANT)
+
+    async def asked(self, body: NewLink, wanted: Wanted, client: Client, index: int = 0) -> Asked:
         """A link that a client asks for: once, or under what it may ask for it again.
 
         Args:
             index: which of the request's links it is.
+
+        Raises:
+            RuleBroken: it is sealed and nobody's, or its owner cannot be.
         """
-        by = client.caller.subject
+        by = await self._owner(body, client)
         if body.external_id is not None:
             return Asked(wanted, by, external_reference(body.external_id))
         if client.idempotency_key is None:
             return Asked(wanted, by)
         fingerprint = self._deps.vault.keyed_hash("link request", msgspec.json.encode(body)).hex()
         return Asked(wanted, by, request_reference(client.idempotency_key, index), fingerprint)
+
+    async def _owner(self, body: NewLink, client: Client) -> Subject | None:
+        """The person whose link it is to be, if it is anybody's."""
+        caller = client.caller
+        if body.owner is None:
+            if body.sealed and caller.subject is None:
+                raise RuleBroken(
+                    "owner",
+                    "is missing: the address of a sealed link is sealed under its owner's key, so "
+                    "name the owner, or send the token of a user",
+                )
+            return caller.subject
+        if caller.subject is not None:
+            raise RuleBroken("owner", "is whoever is signed in: leave it out")
+        try:
+            return await asyncio.to_thread(self._deps.vault.pseudonym, caller.tenant, body.owner)
+        except Erased as error:
+            raise RuleBroken("owner", "was erased, and does not come back") from error
 
 
 def _reference(body: NewLink, client: Client, index: int) -> str | None:

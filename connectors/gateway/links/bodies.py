@@ -16,6 +16,7 @@ MAX_BULK = 1_000
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
 Password = Annotated[str, Meta(min_length=1, max_length=200)]
+Person = Annotated[str, Meta(min_length=1, max_length=500)]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
 Clicks = Annotated[int, Meta(ge=1, le=10**12)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -49,11 +50,15 @@ class NewLink(LinkFields, kw_only=True):
     Attributes:
         custom_alias: 3 to 64 letters, digits, `-` or `_`; a key is generated if it is not given.
         external_id: your own id for it; asking again with the same one changes the link.
+        sealed: whether `long_url` and `expired_url` are personal data of the link's owner.
+        owner: your own name for the person whose link it is; whoever is signed in otherwise.
     """
 
     long_url: str
     custom_alias: str | None = None
     external_id: ExternalId | None = None
+    sealed: bool = False
+    owner: Person | None = None
 
 
 class LinkPatch(LinkFields, kw_only=True):
@@ -78,6 +83,7 @@ class ShownLink(msgspec.Struct):
 
     Attributes:
         status: active, expired, used_up, disabled, or password_required.
+        sealed: whether its addresses are sealed; they are empty once its owner is erased.
     """
 
     key: str
@@ -93,6 +99,7 @@ class ShownLink(msgspec.Struct):
     audit: Literal["required"] | None
     tags: tuple[str, ...]
     external_id: str | None
+    sealed: bool
     warnings: list[str]
 
 
@@ -138,17 +145,18 @@ def shown(link: Link, public_url: str, now: datetime) -> ShownLink:
     return ShownLink(
         key=link.link,
         short_url=f"{public_url}/{link.link}",
-        long_url=link.long_url,
+        long_url=link.url or "",
         status=availability_of(link, int(now.timestamp() * 1000)).value,
         created_at=at(link.created_ms),
         expires_at=None if terms.expires_at_ms is None else at(terms.expires_at_ms),
-        expired_url=terms.expired_url,
+        expired_url=link.expired_url,
         max_clicks=terms.max_clicks,
         redirect_code=terms.redirect_code,
         has_password=terms.password_hash is not None,
         audit="required" if link.audit else None,
         tags=link.tags,
         external_id=link.external_id,
+        sealed=link.is_sealed,
         warnings=warnings(terms),
     )
 

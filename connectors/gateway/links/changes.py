@@ -12,7 +12,7 @@ from streams.errors import NotYetApplied
 from streams.links.views import Link
 from streams.log import Log
 from streams.sealing import Origin, Sealer
-from streams.views import ViewStore
+from streams.views import ViewStore, opened
 
 # Every try is lost to somebody whose change was made, so this many changes were made meanwhile.
 _MAX_TRIES = 10
@@ -45,6 +45,7 @@ class Changes:
         """
         patch = await self._checks.patched(patch)
         for _ in range(_MAX_TRIES):
+            (link,) = await opened(self._sealer, [link], origin.tenant)
             changed = await self._checks.change(link, patch, origin.time)
             id, outcome = await self._append(changed, origin)
             if isinstance(outcome, Undecided) or outcome.link.revision == id:
@@ -69,7 +70,7 @@ class Changes:
     ) -> tuple[str, Made | Undecided]:
         """Append what happens to a link; its id, and the link after it."""
         id = uuid7(int(origin.time.timestamp() * 1000))
-        entry = self._sealer.entry(data, origin, id)
+        entry = await asyncio.to_thread(self._sealer.entry, data, origin, id)
         (position,) = await asyncio.wrap_future(self._log.append([entry]))
         try:
             await self._store.wait(Link, position, self._timeout_s)

@@ -12,13 +12,18 @@ from connectors.gateway.links.passwords import Passwords
 from connectors.outbound import Outbound
 from schemas.links import LinkChanged
 from streams.links.rules import LinkTerms, check_alias, check_terms, expiry_ms
+from streams.links.sealed import check_sealed, with_sealed_addresses
 from streams.links.urls import UrlRules
 from streams.links.views import Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A link that may be made."""
+    """A link that may be made.
+
+    Attributes:
+        sealed: whether its addresses are personal data.
+    """
 
     long_url: str
     terms: LinkTerms
@@ -26,6 +31,7 @@ class Wanted:
     audit: bool = False
     tags: tuple[str, ...] = ()
     external_id: str | None = None
+    sealed: bool = False
 
 
 class Checks:
@@ -44,13 +50,18 @@ class Checks:
         """
         if body.custom_alias is not None:
             check_alias(body.custom_alias)
+        long_url = self._rules.target(body.long_url)
+        terms = await self._terms(body, LinkTerms(), now)
+        if body.sealed:
+            check_sealed(terms)
         return Wanted(
-            long_url=self._rules.target(body.long_url),
-            terms=await self._terms(body, LinkTerms(), now),
+            long_url=long_url,
+            terms=terms,
             alias=body.custom_alias,
             audit=body.audit == "required",
             tags=() if body.tags is UNSET else _distinct(body.tags),
             external_id=body.external_id,
+            sealed=body.sealed,
         )
 
     async def led(self, wanted: Wanted) -> Wanted:
@@ -74,15 +85,16 @@ class Checks:
         return msgspec.structs.replace(patch, long_url=target.url)
 
     async def change(self, link: Link, patch: LinkPatch, now: datetime) -> LinkChanged:
-        """What a patch makes of a link as it is.
+        """What a patch makes of a link as it is; one that is sealed must have been opened.
 
         Raises:
             RuleBroken: a link may not be that.
         """
-        terms = await self._terms(patch, link.terms, now)
-        return LinkChanged(
+        before = msgspec.structs.replace(link.terms, expired_url=link.expired_url)
+        terms = await self._terms(patch, before, now)
+        changed = LinkChanged(
             link=link.link,
-            long_url=link.long_url if patch.long_url is UNSET else patch.long_url,
+            long_url=(link.url or "") if patch.long_url is UNSET else patch.long_url,
             redirect_code=terms.redirect_code,
             expires_at_ms=terms.expires_at_ms,
             expired_url=terms.expired_url,
@@ -93,6 +105,11 @@ class Checks:
             tags=list(link.tags if patch.tags is UNSET else _distinct(patch.tags)),
             revision=link.revision,
         )
+        if not link.is_sealed:
+            return changed
+        check_sealed(terms)
+        changed = msgspec.structs.replace(changed, created_by=link.created_by)
+        return with_sealed_addresses(changed)
 
     async def _terms(self, fields: LinkFields, before: LinkTerms, now: datetime) -> LinkTerms:
         """The terms with what is given of them."""

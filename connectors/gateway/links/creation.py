@@ -12,7 +12,7 @@ there when the views have applied a certain position, and nobody has to look twi
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,8 +24,9 @@ from schemas.fields import Subject
 from schemas.ids import uuid7
 from schemas.links import LinkRequested, LinkSubmitted
 from streams.errors import KeysExhausted, NotYetApplied
+from streams.links.sealed import with_sealed_addresses
 from streams.links.views import Link, Submission
-from streams.log import Log, Position
+from streams.log import Entry, Log, Position
 from streams.sealing import Origin, Sealer
 from streams.views import ViewStore
 
@@ -142,13 +143,23 @@ class Creation:
             and (link.tenant, link.reference) == (tenant, asked.reference)
         )
 
-    async def _claim(self, asked: Iterable[Asked], origin: Origin) -> list[_Claim]:
+    async def _claim(self, asked: Sequence[Asked], origin: Origin) -> list[_Claim]:
         """Claim a key for each, in one append."""
         now_ms = int(origin.time.timestamp() * 1000)
         claimed = [(a, a.wanted.alias or await self._key(), uuid7(now_ms)) for a in asked]
-        entries = [self._sealer.entry(_event(a, key), origin, id) for a, key, id in claimed]
+        entries = await self._sealed(claimed, origin)
         positions = await asyncio.wrap_future(self._log.append(entries))
         return [_Claim(*c, position) for c, position in zip(claimed, positions, strict=True)]
+
+    async def _sealed(
+        self, claimed: Sequence[tuple[Asked, str, str]], origin: Origin
+    ) -> list[Entry]:
+        def entries() -> list[Entry]:
+            return [self._sealer.entry(_event(a, key), origin, id) for a, key, id in claimed]
+
+        if any(asked.wanted.sealed for asked, _, _ in claimed):
+            return await asyncio.to_thread(entries)  # the vault may use the disk
+        return entries()
 
     async def _key(self) -> str:
         try:
@@ -234,11 +245,12 @@ def _event(asked: Asked, key: str) -> LinkRequested | LinkSubmitted:
         "external_id": wanted.external_id,
         "created_by": asked.by,
     }
-    if asked.reference is None:
-        return LinkRequested(**said)
-    return LinkSubmitted(
-        reference=asked.reference,
-        replaces=asked.fingerprint is None,
-        fingerprint=asked.fingerprint,
-        **said,
-    )
+    event: LinkRequested | LinkSubmitted = LinkRequested(**said)
+    if asked.reference is not None:
+        event = LinkSubmitted(
+            reference=asked.reference,
+            replaces=asked.fingerprint is None,
+            fingerprint=asked.fingerprint,
+            **said,
+        )
+    return with_sealed_addresses(event) if wanted.sealed else event

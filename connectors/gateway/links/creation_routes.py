@@ -58,14 +58,15 @@ async def create(
     except RuleBroken as broken:
         note(broken, client, origin, links)
         raise
-    (outcome,) = await links.creation.create([links.asked(data, wanted, client)], origin)
+    asked = await links.asked(data, wanted, client)
+    (outcome,) = await links.creation.create([asked], origin)
     if isinstance(outcome, Refused):
         error = _error(outcome)
         raise Problem(outcome.status, f"{error.field}: {error.message}", errors=[error])
     headers = located(outcome.position)
     if isinstance(outcome, Undecided):
         return Response(Accepted(str(outcome.position)), status_code=202, headers=headers)
-    made = _shown(outcome, data, client)
+    made = await _shown(outcome, data, client, links)
     headers["Location"] = f"/api/v1/urls/{made.key}"
     return Response(made, status_code=201 if outcome.is_new else 200, headers=headers)
 
@@ -103,7 +104,7 @@ async def create_many(
             continue
         link = BulkLink(index, position=str(outcome.position))
         if isinstance(outcome, Made):
-            link.url = _shown(outcome, data.urls[index], client)
+            link.url = await _shown(outcome, data.urls[index], client, links)
         made.append(link)
     return BulkLinks(made, errors)
 
@@ -122,7 +123,8 @@ async def _checked(
     errors = []
     for index, body in enumerate(data.urls):
         try:
-            one = links.asked(body, await links.checks.new(body, origin.time), client, index)
+            wanted = await links.checks.new(body, origin.time)
+            one = await links.asked(body, wanted, client, index)
             alias = one.wanted.alias
             if alias in aliases or not await links.creation.is_free(one, origin.tenant):
                 raise RuleBroken("custom_alias", taken(alias or ""))
@@ -144,8 +146,9 @@ def _error(refused: Refused, index: int | None = None) -> FieldError:
     return FieldError(refused.field, refused.message, index)
 
 
-def _shown(made: Made, body: NewLink, client: Client) -> ShownLink:
-    link = client.shown(made.link)
+async def _shown(made: Made, body: NewLink, client: Client, links: LinkApi) -> ShownLink:
+    (opened,) = await links.opened([made.link])
+    link = client.shown(opened)
     if body.custom_alias not in (None, link.key):
         kept = f"the link of this external_id keeps its key: {body.custom_alias!r} was not claimed"
         link.warnings.append(kept)

@@ -7,8 +7,10 @@ import structlog
 from connectors.gateway.links.cache import LinkCache
 from connectors.gateway.links.lookup import find
 from schemas.catalog import Catalog
+from schemas.fields import Subject
 from schemas.links import BLOCKS, LINKS, LinkChanged, LinkDeleted, LinkRequested, LinkUsedUp
 from schemas.partition import partition_of
+from schemas.privacy import SubjectErased
 from streams.decode import decode
 from streams.errors import NotYetApplied
 from streams.links.blocks import Blocks
@@ -73,6 +75,7 @@ class Follower:
         self._cache = cache
         self._next: dict[int, int] = {}  # unread offset by partition; empty: aliases are not known
         self._changed: dict[int, set[str]] = {p: set() for p in range(LINKS.partitions)}
+        self._erased: dict[int, set[Subject]] = {p: set() for p in range(LINKS.partitions)}
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
@@ -146,23 +149,27 @@ class Follower:
                         self._known.add_alias(claim.link)
                 case LinkChanged() | LinkUsedUp() | LinkDeleted() as change:
                     self._changed[partition].add(change.link)
-                case _:  # an erasure: links in memory name nobody
-                    pass
+                case SubjectErased() as erasure:
+                    self._erased[partition].add(erasure.subject)
         self._next[partition] = records.next_offset
         return True
 
     async def _drop_changed(self) -> None:
         """Drop links whose change the view shows: sooner, they would be loaded as they were."""
         for partition, changed in self._changed.items():
-            if not changed:
+            erased = self._erased[partition]
+            if not (changed or erased):
                 continue
-            self._changed[partition] = set()
+            self._changed[partition], self._erased[partition] = set(), set()
             try:
                 await self._applied(partition, self._next[partition])
             except NotYetApplied:
                 self._changed[partition] |= changed
+                self._erased[partition] |= erased
             else:
                 self._cache.drop(changed)
+                if erased:
+                    self._cache.drop_of(erased)
 
     async def _applied(self, partition: int, end: int) -> None:
         if end > 0:

@@ -39,6 +39,7 @@ from connectors.gateway.settings import GatewaySettings
 from schemas.catalog import Catalog
 from schemas.fields import Subject
 from schemas.links import LINKS
+from streams.cursor import NO_TENANT
 from streams.links.blocks import Blocks
 from streams.links.keys import KeySpace
 from streams.links.rules import Availability
@@ -46,7 +47,7 @@ from streams.links.views import Link, Popular, availability_of
 from streams.log import Log
 from streams.sealing import Sealer
 from streams.vault import Vault
-from streams.views import ViewStore
+from streams.views import ViewStore, opened
 
 _KEPT_MS = 24 * 3600 * 1000
 _WARM_PAUSE_S = 0.001
@@ -114,8 +115,9 @@ class Redirects:
         self._authenticator = Authenticator(
             deps.store, deps.vault, deps.gateway_settings.jwt_leeway_s
         )
+        self._sealer = Sealer(deps.catalog, deps.vault)
         self._encoder = ClickEncoder(
-            Sealer(deps.catalog, deps.vault),
+            self._sealer,
             f"gateway/{deps.gateway}",
             deps.enricher,
             deps.vault.visitor,
@@ -187,7 +189,7 @@ class Redirects:
             raise _no_link()
         link = found.link
         state = availability_of(link, now_ms)
-        if state in _ENDED or link.deleted:
+        if state in _ENDED or link.deleted or link.url is None:
             return _ended(link, state)
         user = await self._signed_in(link, visitor)
         if state is Availability.PASSWORD_REQUIRED:
@@ -196,7 +198,7 @@ class Redirects:
                 return refused
         await self._record(found.clicked, visitor.hit, user)
         code = link.terms.redirect_code if visitor.password is None else _SEE_OTHER
-        return redirect(code, link.long_url)
+        return redirect(code, link.url)
 
     async def _signed_in(self, link: Link, visitor: Visitor) -> Subject | None:
         """The user who follows a link, if it is audited.
@@ -248,7 +250,10 @@ class Redirects:
         link = await self._follower.find(key, timeout_s)
         if link is None:
             return None
-        link = msgspec.structs.replace(link, created_by=None)  # memory is not searched in erasures
+        if link.is_sealed:  # whose it is stays with it, so that the follower can drop it
+            (link,) = await opened(self._sealer, [link], NO_TENANT)
+        else:  # memory is not searched in erasures
+            link = msgspec.structs.replace(link, created_by=None)
         now_ms = self.now_ms()
         until_ms = now_ms + _KEPT_MS
         expires_at_ms = link.terms.expires_at_ms
@@ -256,7 +261,7 @@ class Redirects:
             until_ms = min(until_ms, expires_at_ms)
         state = availability_of(link, now_ms)
         is_hot = state is Availability.ACTIVE and not link.deleted and not self._is_audited(link)
-        head = redirect_head(link.terms.redirect_code, link.long_url) if is_hot else None
+        head = redirect_head(link.terms.redirect_code, link.url) if is_hot and link.url else None
         return CachedLink(link, until_ms, self._encoder.link(link), head)
 
     def _is_audited(self, link: Link) -> bool:
@@ -283,10 +288,10 @@ def _ended(link: Link, state: Availability) -> Response[Any]:
     Raises:
         Problem: 410, unless it leads somewhere else then.
     """
-    if link.deleted:
+    if link.deleted or link.url is None:  # whose address it was, was erased
         raise Problem(410, "This link was deleted")
-    if state is not Availability.DISABLED and link.terms.expired_url is not None:
-        return redirect(_FOUND, link.terms.expired_url)
+    if state is not Availability.DISABLED and link.expired_url is not None:
+        return redirect(_FOUND, link.expired_url)
     raise Problem(410, _ENDED[state])
 
 

@@ -73,15 +73,18 @@ async def list_links(
     """List links, newest first: all, those with a tag, or of some time; or that with an external id."""
     if listed.external_id is not None:
         link = await links.with_external_id(listed.external_id, client.caller.tenant)
-        return ShownLinks([client.shown(link)] if link else [], None)
+        opened = await links.opened([link] if link else [])
+        return ShownLinks([client.shown(link) for link in opened], None)
     rows, cursor = paging.cut(await rows_of(views, listed, paging.page))
-    return ShownLinks([client.shown(link) for link in await links_of(views, rows)], cursor)
+    opened = await links.opened(await links_of(views, rows))
+    return ShownLinks([client.shown(link) for link in opened], cursor)
 
 
 @get("/api/v1/urls/{key:str}", scope="links:read", dependencies=CLIENT | _LINK, tags=["links"])
-async def read(client: From, link: OwnLink) -> ShownLink:
+async def read(client: From, link: OwnLink, links: Links) -> ShownLink:
     """Show a link."""
-    return client.shown(link)
+    (opened,) = await links.opened([link])
+    return client.shown(opened)
 
 
 @patch("/api/v1/urls/{key:str}", scope="links:write", dependencies=CLIENT | _LINK, tags=["links"])
@@ -103,7 +106,8 @@ async def change(
     headers = located(outcome.position)
     if isinstance(outcome, Undecided):
         return Response(Accepted(str(outcome.position)), status_code=202, headers=headers)
-    return Response(client.shown(outcome.link), headers=headers)
+    (opened,) = await links.opened([outcome.link])
+    return Response(client.shown(opened), headers=headers)
 
 
 @delete("/api/v1/urls/{key:str}", scope="links:delete", dependencies=_LINK, tags=["links"])
