@@ -40,7 +40,7 @@ def operations(document: Any) -> Iterator[Operation]:
                 continue
             parameters = [*item.get("parameters", ()), *described.get("parameters", ())]
             query = {
-                p["name"]: _flat(document, p["schema"]) for p in parameters if p["in"] == "query"
+                p["name"]: flat(document, p["schema"]) for p in parameters if p["in"] == "query"
             }
             content = described.get("requestBody", {}).get("content", {})
             security = described.get("security", [])
@@ -50,22 +50,22 @@ def operations(document: Any) -> Iterator[Operation]:
                 security[0]["bearer"][0] if security else None,
                 tuple(p["name"] for p in parameters if p["in"] == "path"),
                 query,
-                {name: _flat(document, body["schema"]) for name, body in content.items()},
+                {name: flat(document, body["schema"]) for name, body in content.items()},
             )
 
 
-def _flat(document: Any, schema: Any) -> Any:
+def flat(document: Any, schema: Any) -> Any:
     """A schema without references."""
     if isinstance(schema, list):
-        return [_flat(document, part) for part in schema]
+        return [flat(document, part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         found = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
             found = found[part]
-        return _flat(document, found)
-    return {name: _flat(document, part) for name, part in schema.items()}
+        return flat(document, found)
+    return {name: flat(document, part) for name, part in schema.items()}
 
 
 def types_of(schema: Any) -> set[str]:
