@@ -13,7 +13,7 @@ The same goes for structs that are values of a table of state.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ from schemas.fields import (
     mentions_type,
 )
 from streams.errors import FoldError
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,9 @@ class PersonalShape:
             )
         return values
 
-    def bare(self, row: Any) -> Any:
-        """A row with its personal fields absent."""
-        return msgspec.structs.replace(row, **dict.fromkeys((*self.fields, self.sealed)))
+    def with_blob(self, row: R, blob: str | None) -> R:
+        """A row with its personal fields absent, or rather sealed in a blob."""
+        return msgspec.structs.replace(row, **dict.fromkeys(self.fields), **{self.sealed: blob})
 
 
 @cache

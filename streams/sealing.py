@@ -173,16 +173,15 @@ class RowSealer:
         Raises:
             VaultUnavailable: it cannot be sealed now.
         """
-        shape, bare = self._shape, self._shape.bare(row)
-        values = shape.values_of(row)
+        values = self._shape.values_of(row)
         if not values:
-            return cast(R, bare)
+            return self._shape.with_blob(row, None)
         with _asking():
             try:
                 blob = self._vault.seal(*self._owner(row, tenant, key), _pack(values))
             except Erased:
-                return cast(R, bare)
-        return cast(R, msgspec.structs.replace(bare, **{shape.sealed: blob}))
+                return self._shape.with_blob(row, None)
+        return self._shape.with_blob(row, blob)
 
     def opened(self, row: R, tenant: str, key: Any) -> R:
         """A stored row with its personal fields; of an erased subject, the row as it is.
