@@ -48,24 +48,6 @@ def positions(future):
     return list(future.result(timeout=10))
 
 
-def test_positions_are_in_the_order_of_the_entries_whatever_their_partitions(log):
-    entries = [entry(b"a", 1), entry(b"b", 0), entry(b"c", 0, "u"), entry(b"d", 1)]
-    assert positions(log.append(entries)) == [
-        Position("t", 1, 0),
-        Position("t", 0, 0),
-        Position("u", 0, 0),
-        Position("t", 1, 1),
-    ]
-    assert values(log, "t", 1) == [b"a", b"d"]
-
-
-def test_positions_can_be_asked_for_by_index_and_slice(log):
-    found = log.append([entry(b"a"), entry(b"b"), entry(b"c")]).result(timeout=10)
-    assert found[-1] == Position("t", 0, 2)
-    assert list(found[1:]) == [Position("t", 0, 1), Position("t", 0, 2)]
-    assert len(found) == 3
-
-
 def test_appends_of_one_transaction_share_a_segment_and_keep_their_order(log, held):
     futures = [log.append([entry(b"%d" % i), entry(b"%d'" % i)]) for i in range(5)]
     held.set()
@@ -152,16 +134,6 @@ def test_reading_starts_where_it_is_told_even_in_the_middle_of_a_segment(log):
             assert list(all_records(log, "t", 0, offset, at_once)) == whole[offset:]
     assert log.read("t", 0, 12, 10) is None
     assert log.read("t", 0, 99, 10) is None
-
-
-def test_an_empty_append_is_acknowledged(log):
-    assert positions(log.append([])) == []
-
-
-def test_unknown_partitions_are_refused(log):
-    for read in (lambda: log.bounds("t", 2), lambda: log.read("none", 0, 0, 1)):
-        with pytest.raises(UnknownTopic):
-            read()
 
 
 def test_a_topic_keeps_its_number_of_partitions(log):
