@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 
 from connectors.database import execute_in_turn
@@ -24,6 +25,8 @@ from streams.log import Entry, Position, Positions
 
 # One transaction takes no more than this, so that the first in it does not wait for all the rest.
 _GROUP_RECORDS = 20_000
+
+_value = itemgetter(Entry._fields.index("value"))
 
 Work = Callable[[sqlite3.Connection], None]
 
@@ -63,7 +66,7 @@ class Writer:
 
     def submit(self, write: Write) -> "Future[Sequence[Position]]":
         """Queue a write; the future has the positions of its entries once they are durable."""
-        write.size_bytes = sum([len(entry.value) for entry in write.entries])
+        write.size_bytes = sum(map(len, map(_value, write.entries)))
         with self._submitting:  # so that nothing gets behind the end of the queue
             if self._closed:
                 write.done.set_exception(LogUnavailable("the log is closed"))
