@@ -51,7 +51,8 @@ def _running(engine: E) -> Iterator[E]:
     except ToolMissing as error:
         pytest.skip(str(error))
     yield engine
-    engine.kill()
+    engine.resume()
+    engine.stop()
 
 
 def _mend(engine: Engine) -> None:

@@ -45,8 +45,11 @@ def test_an_engine_that_cannot_start_says_why(tmp_path, kafka):
     broken = Kafka(tmp_path, kafka.cache)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "meta.properties").write_text("cluster.id=other\n")
-    with pytest.raises(EngineFailed, match=r"kafka ended.*output\.log"):
-        broken.start()
+    try:
+        with pytest.raises(EngineFailed, match=r"kafka ended.*output\.log"):
+            broken.start()
+    finally:
+        broken.stop()
 
 
 def test_without_java_the_error_says_what_to_install(monkeypatch, tmp_path):
