@@ -118,12 +118,11 @@ class LinkApi:
             RuleBroken: it is sealed and nobody's, or its owner cannot be.
         """
         by = await self._owner(body, client)
-        if body.external_id is not None:
-            return Asked(wanted, by, external_reference(body.external_id))
-        if client.idempotency_key is None:
-            return Asked(wanted, by)
+        reference = _reference(body, client, index)
+        if reference is None or body.external_id is not None:
+            return Asked(wanted, by, reference)
         fingerprint = self._deps.vault.keyed_hash("link request", msgspec.json.encode(body)).hex()
-        return Asked(wanted, by, request_reference(client.idempotency_key, index), fingerprint)
+        return Asked(wanted, by, reference, fingerprint)
 
     async def _owner(self, body: NewLink, client: Client) -> Subject | None:
         """The person whose link it is to be, if it is anybody's."""
