@@ -178,6 +178,7 @@ def _link_settings(section: LinksSection) -> LinkSettings:
         cached=section.cached,
         blocked_hosts=tuple(section.blocked_hosts),
         allow_private=section.allow_private,
+        follow_redirects=section.follow_redirects,
         max_links=section.max_links,
         creations_per_minute=section.creations_per_minute,
         creations_per_minute_from_address=section.creations_per_minute_from_address,

@@ -99,6 +99,7 @@ class LinksSection(Section):
         base: added to block numbers; raise it after a migration, never lower it.
         blocked_hosts: no link may lead there, nor to their subdomains.
         allow_private: whether links may lead to addresses that are not public.
+        follow_redirects: whether targets are asked where they redirect to when links are made.
         countries: a MaxMind-format database of countries.
         country_header: the header in which a trusted proxy names the visitor's country.
         max_links: that one tenant may have.
@@ -112,6 +113,7 @@ class LinksSection(Section):
     base: int = 0
     blocked_hosts: list[str] = []
     allow_private: bool = False
+    follow_redirects: bool = True
     countries: str = ""
     country_header: str = ""
     cached: int = 100_000

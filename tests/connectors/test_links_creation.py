@@ -133,6 +133,17 @@ def test_links_lead_to_where_their_targets_redirects_end(private: Api):
         assert answer.json()["long_url"] == f"{base}/c#x"
 
 
+def test_a_gateway_that_follows_no_redirects_asks_nobody(tmp_path):
+    app, asked = chain_app({"/a": "/b", "/b": None})
+    settings = LinkSettings(allow_private=True, follow_redirects=False)
+    with serving(app) as target, api_in(tmp_path, settings) as api:
+        url = f"http://127.0.0.1:{target.port}/a"
+        link = api.make(long_url=url)
+        changed = api.acme.patch(f"{URLS}/{link['key']}", json={"long_url": f"{url}?again"})
+        assert (link["long_url"], changed.json()["long_url"]) == (url, f"{url}?again")
+    assert not asked
+
+
 @pytest.mark.parametrize(
     "paths",
     [

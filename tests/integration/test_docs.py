@@ -128,6 +128,7 @@ def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "160",
         "SIXFOLD_GATEWAY_PORT": str(process.port),
+        "SIXFOLD_LINKS_FOLLOW_REDIRECTS": "false",  # nothing outside is asked
     }
     process.start()
     yield process

@@ -61,7 +61,8 @@ class LinkApi:
         self._sealer = sealer = Sealer(deps.catalog, deps.vault)
         self._timeout_s = deps.gateway_settings.applied_timeout_s
         self.trusted_proxies = deps.gateway_settings.trusted_proxies
-        self.checks = Checks(deps.rules, deps.outbound, deps.passwords)
+        outbound = deps.outbound if deps.settings.follow_redirects else None
+        self.checks = Checks(deps.rules, outbound, deps.passwords)
         self.creation = Creation(log, sealer, store, deps.keys, self._timeout_s)
         self.changes = Changes(log, sealer, store, self.checks, self._timeout_s)
         self.quotas = Quotas(deps.settings, log, sealer, store)

@@ -37,7 +37,12 @@ class Wanted:
 class Checks:
     """Checks bodies against the rules."""
 
-    def __init__(self, rules: UrlRules, outbound: Outbound, passwords: Passwords) -> None:
+    def __init__(self, rules: UrlRules, outbound: Outbound | None, passwords: Passwords) -> None:
+        """Check against rules.
+
+        Args:
+            outbound: asks targets where they redirect to; None leaves them as they are.
+        """
         self._rules = rules
         self._outbound = outbound
         self._passwords = passwords
@@ -70,8 +75,7 @@ class Checks:
         Raises:
             RuleBroken: that may not be, or there is no end.
         """
-        target = await self._outbound.final_target(wanted.long_url, self._rules)
-        return replace(wanted, long_url=target.url)
+        return replace(wanted, long_url=await self._final(wanted.long_url))
 
     async def patched(self, patch: LinkPatch) -> LinkPatch:
         """A patch whose target, if it has one, is where that redirects to in the end.
@@ -81,8 +85,12 @@ class Checks:
         """
         if patch.long_url is UNSET:
             return patch
-        target = await self._outbound.final_target(patch.long_url, self._rules)
-        return msgspec.structs.replace(patch, long_url=target.url)
+        return msgspec.structs.replace(patch, long_url=await self._final(patch.long_url))
+
+    async def _final(self, url: str) -> str:
+        if self._outbound is None:
+            return self._rules.target(url)
+        return (await self._outbound.final_target(url, self._rules)).url
 
     async def change(self, link: Link, patch: LinkPatch, now: datetime) -> LinkChanged:
         """What a patch makes of a link as it is; one that is sealed must have been opened.

@@ -18,6 +18,7 @@ class LinkSettings:
         audited_tenants: all links of these tenants redirect as if made with `audit: required`.
         blocked_hosts: no link may lead there, nor to their subdomains.
         allow_private: whether links may lead into the intranet and to this machine.
+        follow_redirects: whether targets are asked where they redirect to when links are made.
         max_links: of one tenant, deleted ones not counted; what is made at once may exceed it.
         creations_per_minute: links that one caller may make at each gateway.
         creations_per_minute_from_address: links that may be made from one address, however many
@@ -34,6 +35,7 @@ class LinkSettings:
     audited_tenants: frozenset[str] = frozenset()
     blocked_hosts: tuple[str, ...] = ()
     allow_private: bool = False
+    follow_redirects: bool = True
     max_links: int = 10_000_000
     creations_per_minute: int = 6_000
     creations_per_minute_from_address: int = 12_000
