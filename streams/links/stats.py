@@ -87,9 +87,10 @@ def fold(
                     continue
                 day = (click.link, event.time.date().isoformat())
                 counts = changing.get((event.tenant, day))
-                if counts is None:
+                if counts is None:  # written once: they change in place until the batch ends
                     counts = changing[event.tenant, day] = _copy(state.days.get(day))
-                state.days[day] = counts
+                    state.days[day] = counts
+                    out.put(LinkDay(*day, counts))
                 _count(click, event.time.hour, counts)
                 humans = _total(click, int(event.time.timestamp() * 1000), state, out)
                 if click.kind == "human":
@@ -97,7 +98,6 @@ def fold(
                     counts.uniques += _is_new_visitor(visitor, state)
                     if cap is not None:
                         _follow(click.link, humans, cap, state, out)
-                out.put(LinkDay(*day, counts))
             case LinkRequested() as claim if claim.link not in state.caps:
                 _cap(claim.link, Cap(event.tenant, claim.max_clicks or 0), state, out)
                 _rank(claim.link, state.totals.get(claim.link, Totals()).humans, state, out)
