@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 
 from connectors.log.sqlite import SqliteLog
 from connectors.store.sqlite import SqliteViews
@@ -78,10 +77,5 @@ class Platform:
     def __enter__(self) -> "Platform":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()

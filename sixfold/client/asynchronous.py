@@ -11,7 +11,6 @@ from heapq import merge
 from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -120,12 +119,7 @@ class AsyncClient:
         self._sending = asyncio.create_task(self._send_forever(), name="sixfold client")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def send(
