@@ -113,7 +113,8 @@ def kill_often(host: PlatformProcess, times: int) -> None:
                 thread.start()
             at_work(*crowds.values())
             time.sleep(random.uniform(*WORK_S))
-            victims = [[gateway, host], [gateway], [host]][n % 3]
+            # The host first: without it a gateway may lack what it needs to be ready.
+            victims = [[host, gateway], [gateway], [host]][n % 3]
             for process in victims:
                 process.kill()
             for crowd in crowds.values():
