@@ -58,7 +58,8 @@ class Commit:
     """What the batches that one partition of a fold has folded since its last commit come to.
 
     Attributes:
-        offsets: per topic, the offset of the first record that is not applied yet.
+        offsets: per topic, the offset of the first record that is not applied yet; of all topics
+            that the fold has read, also of those of which nothing is new.
         state: changed rows of state.
         rows: changed view rows, by view, as they are once `offsets` is applied.
         entries: events to append: emitted ones and dead letters.

@@ -158,6 +158,7 @@ class Runner:
         of_duplicates, pending.seen = self._duplicates.take()
         pending.state = self._state.take() + of_duplicates
         pending.rows = self._out.take()
+        pending.offsets = dict(self.offsets)
         self._is_torn = False
         self._pending = Commit(self.generation, self.partition)
         self.pending_records = 0

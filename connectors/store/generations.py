@@ -3,7 +3,8 @@
 import sqlite3
 from typing import NamedTuple
 
-from connectors.store.tables import fields_of, table_name, view_table
+from connectors.store.tables import table_name, view_table
+from connectors.store.versions import fields_of, may_become, refuse_older, refuse_other_views
 from streams.commit import Generation, Prepared
 from streams.errors import FoldError, NotYetApplied
 from streams.fold import Fold
@@ -48,7 +49,7 @@ def readable_generation(connection: sqlite3.Connection, fold: Fold, view: type[V
     row = connection.execute(
         "SELECT fields FROM view WHERE generation = ? AND name = ?", (number, shape_of(view).name)
     ).fetchone()
-    if row is None or not _may_become(row[0], fields_of(view)):
+    if row is None or not may_become(row[0], fields_of(view)):
         raise NotYetApplied(f"view {view.__name__} is being built")
     return number
 
@@ -56,12 +57,7 @@ def readable_generation(connection: sqlite3.Connection, fold: Fold, view: type[V
 def prepare(connection: sqlite3.Connection, fold: Fold) -> Prepared:
     """See the port."""
     stored = _stored(connection, fold)
-    newest = max((s.version for s in stored), default=fold.version)
-    if newest > fold.version:
-        raise FoldError(
-            f"fold {fold.name} has version {fold.version}, but version {newest} has run on this "
-            "data: upgrade Sixfold"
-        )
+    refuse_older(fold, max((s.version for s in stored), default=fold.version))
     if not stored:
         number = _create(connection, fold, active=1, requested=0)
         return Prepared(Generation(fold.name, number), True, None, 0)
@@ -147,19 +143,6 @@ def _create(connection: sqlite3.Connection, fold: Fold, *, active: int, requeste
 
 
 def _refuse_other_views(connection: sqlite3.Connection, fold: Fold, number: int) -> None:
-    """Views of the same version of a fold may only get more fields at their end."""
-    stored = dict(
-        connection.execute("SELECT name, fields FROM view WHERE generation = ?", (number,))
-    )
-    for view in fold.views:
-        name, fields = shape_of(view).name, fields_of(view)
-        if not _may_become(stored.get(name), fields):
-            raise FoldError(
-                f"fold {fold.name}: view {view.__name__} is not what version {fold.version} of the "
-                "fold has made: raise its VERSION, so that the view is built anew"
-            )
-
-
-def _may_become(stored: str | None, fields: str) -> bool:
-    """Whether rows of a view with some fields can be read as rows of one with others."""
-    return stored is not None and f"{fields} ".startswith(f"{stored} ")
+    query = "SELECT name, fields FROM view WHERE generation = ?"
+    made = {shape_of(view).name: fields_of(view) for view in fold.views}
+    refuse_other_views(fold, dict(connection.execute(query, (number,))), made)

@@ -1,4 +1,4 @@
-"""Key fields of views as columns of SQLite: types that it has, in an order that is theirs."""
+"""Key fields of views as columns of a store: types that every store has, in an order that is theirs."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -15,52 +15,68 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class _Column(NamedTuple):
-    to_sqlite: Callable[[Any], Any] | None = None
-    from_sqlite: Callable[[Any], Any] | None = None
+    """How a field is stored.
+
+    Attributes:
+        type: that of what is stored.
+        stored, read: what turns a value into what is stored, and back; None if it is the same.
+    """
+
+    type: type
+    stored: Callable[[Any], Any] | None = None
+    read: Callable[[Any], Any] | None = None
 
 
-_PLAIN = _Column()
 _COLUMNS: dict[type[types.Type], _Column] = {
-    types.StrType: _PLAIN,
-    types.IntType: _PLAIN,
-    types.FloatType: _PLAIN,
-    types.BytesType: _PLAIN,
-    types.LiteralType: _PLAIN,
-    types.BoolType: _Column(None, bool),
-    types.DateType: _Column(date.isoformat, date.fromisoformat),
+    types.StrType: _Column(str),
+    types.IntType: _Column(int),
+    types.FloatType: _Column(float, lambda number: number + 0.0),  # of -0.0 and 0 there is one
+    types.BytesType: _Column(bytes),
+    types.BoolType: _Column(bool, None, bool),
+    types.DateType: _Column(str, date.isoformat, date.fromisoformat),
     types.DateTimeType: _Column(
-        lambda time: (time - _EPOCH) // _MICROSECOND, lambda us: _EPOCH + us * _MICROSECOND
+        int, lambda time: (time - _EPOCH) // _MICROSECOND, lambda us: _EPOCH + us * _MICROSECOND
     ),
 }
 
 
 class KeyColumns:
-    """The key columns of one view."""
+    """The key columns of one view.
+
+    Attributes:
+        types: what each is stored as: str, int, float, bytes or bool.
+    """
 
     def __init__(self, shape: ViewShape) -> None:
         """Find out how each is stored.
 
         Raises:
-            FoldError: a key field has a type that has no order in SQLite.
+            FoldError: a key field has a type that has no order that all stores know.
         """
         columns = [_column(shape, name) for name in shape.key]
-        self._to = [c.to_sqlite for c in columns]
-        self._from = [c.from_sqlite for c in columns]
-        self._all_plain = all(column is _PLAIN for column in columns)
+        self.types = [column.type for column in columns]
+        self._stored = [column.stored for column in columns]
+        self._read = [column.read for column in columns]
+        self._are_stored_as_they_are = not any(self._stored)
+        self._are_read_as_they_are = not any(self._read)
 
-    def to_sqlite(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    def stored(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
         """A key, or the beginning of one, as it is stored."""
-        return key if self._all_plain else _each(self._to, key)
+        return key if self._are_stored_as_they_are else _each(self._stored, key)
 
-    def from_sqlite(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    def read(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
         """A key as the view has it."""
-        return key if self._all_plain else _each(self._from, key)
+        return key if self._are_read_as_they_are else _each(self._read, key)
 
 
 def _column(shape: ViewShape, name: str) -> _Column:
     described = types.type_info(field_types(shape.view)[name])
     while isinstance(described, types.Metadata):
         described = described.type
+    if isinstance(described, types.LiteralType):
+        kinds = {type(value) for value in described.values}
+        if len(kinds) == 1:
+            return _Column(kinds.pop())
     try:
         return _COLUMNS[type(described)]
     except KeyError:

@@ -13,9 +13,9 @@ from connectors.log.sqlite import SqliteLog
 from connectors.store import bulk, generations
 from connectors.store.generations import readable_generation, state_table
 from connectors.store.tables import ViewTable, view_table
+from connectors.store.writers import Writers, scope
 from streams.commit import Commit, EventId, Generation, Prepared, Recovered
-from streams.cursor import NO_TENANT
-from streams.errors import BadPosition, FoldError, NotYetApplied
+from streams.errors import NotYetApplied
 from streams.fold import Fold
 from streams.log import Position
 from streams.views import Key, Page, V, View
@@ -36,39 +36,29 @@ class SqliteViews:
             FoldError: two folds write the same view.
         """
         self._log = log
-        self._folds: dict[type[View], Fold] = {}
-        for fold in folds:
-            for view in fold.views:
-                other = self._folds.setdefault(view, fold)
-                if other is not fold:
-                    raise FoldError(
-                        f"view {view.__name__} is named by the folds {other.name} and {fold.name}, "
-                        "but a view is written by one fold"
-                    )
+        self._writers = Writers(folds)
 
     async def get(self, view: type[V], tenant: str, key: Key) -> V | None:
         """The row with this whole key."""
         with self._reading() as connection:
-            found = self._table(connection, view).get(connection, _scope(view, tenant), key)
+            found = self._table(connection, view).get(connection, scope(view, tenant), key)
             return cast(V | None, found)
 
     async def slice(self, view: type[V], tenant: str, prefix: Key, page: Page) -> Sequence[V]:
         """Rows of one partition in clustering order."""
         with self._reading() as connection:
             table = self._table(connection, view)
-            found = table.slice(connection, _scope(view, tenant), prefix, page)
+            found = table.slice(connection, scope(view, tenant), prefix, page)
             return cast(Sequence[V], found)
 
     async def wait(self, view: type[View], position: Position, timeout_s: float) -> None:
         """Return as soon as the view has applied a position; see the port."""
-        if position.topic not in self._fold(view).topics:
-            fed_by = ", ".join(self._fold(view).topics)
-            raise BadPosition(f"{position}: this reads what is fed by {fed_by}")
+        fold = self._writers.fed_by(view, position)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
             version = self._log.version()
-            if self.applied(view, position.topic, position.partition) > position.offset:
+            if applied_offset(self._log, fold.name, *position[:2]) > position.offset:
                 return
             left_s = deadline - loop.time()
             if left_s <= 0:
@@ -77,16 +67,10 @@ class SqliteViews:
 
     def applied(self, view: type[View], topic: str, partition: int) -> int:
         """The offset of the first record of a partition that the view has not applied."""
-        return applied_offset(self._log, self._fold(view).name, topic, partition)
-
-    def _fold(self, view: type[View]) -> Fold:
-        try:
-            return self._folds[view]
-        except KeyError:
-            raise FoldError(f"no fold writes the view {view.__name__}") from None
+        return applied_offset(self._log, self._writers.of(view).name, topic, partition)
 
     def _table(self, connection: sqlite3.Connection, view: type[View]) -> ViewTable:
-        return view_table(view, readable_generation(connection, self._fold(view), view))
+        return view_table(view, readable_generation(connection, self._writers.of(view), view))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -172,10 +156,6 @@ class SqliteCommitter:
     def _rows(self, query: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
         with explaining():
             yield from self._log.reader().execute(query, parameters)
-
-
-def _scope(view: type[View], tenant: str) -> str:
-    return NO_TENANT if view.GLOBAL else tenant
 
 
 def _write(connection: sqlite3.Connection, commit: Commit) -> None:

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import msgspec
-
 from connectors.store import bulk
 from connectors.store.keys import KeyColumns
-from schemas.fields import field_types
+from connectors.store.values import Values
 from streams.effects import Rows
 from streams.views import Key, Page, View, ViewShape, shape_of
 
@@ -23,7 +21,7 @@ class ViewTable:
         self._keys = KeyColumns(shape)
         self._columns = ("tenant", *(f'"{name}"' for name in shape.key))
         self._key = ", ".join(self._columns)
-        self._decode = msgspec.msgpack.Decoder(_values_struct(shape.view)).decode
+        self._values = Values(shape.view)
         self.create = (
             f"CREATE TABLE {self.name} "
             f"({self._key}, value BLOB NOT NULL, PRIMARY KEY ({self._key})) WITHOUT ROWID"
@@ -33,19 +31,19 @@ class ViewTable:
 
     def write(self, connection: sqlite3.Connection, rows: Rows) -> None:
         """Write and delete rows."""
-        values, to_sqlite = self._shape.values, self._keys.to_sqlite
+        encode, stored = self._values.encode, self._keys.stored
         puts = [
-            (tenant, *to_sqlite(key), _encode([getattr(row, name) for name in values]))
+            (tenant, *stored(key), encode(row))
             for (tenant, key), row in rows.items()
             if row is not None
         ]
-        deletes = [(tenant, *to_sqlite(key)) for (tenant, key), row in rows.items() if row is None]
+        deletes = [(tenant, *stored(key)) for (tenant, key), row in rows.items() if row is None]
         bulk.insert(connection, self.name, puts)
         bulk.delete(connection, self.name, self._key, deletes)
 
     def get(self, connection: sqlite3.Connection, tenant: str, key: Key) -> View | None:
         """The row with this whole key."""
-        row = connection.execute(self._get, (tenant, *self._keys.to_sqlite(key))).fetchone()
+        row = connection.execute(self._get, (tenant, *self._keys.stored(key))).fetchone()
         return None if row is None else self._row(row)
 
     def slice(
@@ -63,13 +61,11 @@ class ViewTable:
         order = "DESC" if page.reverse else "ASC"
         ordered = ", ".join(f"{column} {order}" for column in self._columns)
         query = f"{self._select}{' AND '.join(conditions)} ORDER BY {ordered} LIMIT ?"
-        rows = connection.execute(query, (tenant, *self._keys.to_sqlite(key), page.limit))
+        rows = connection.execute(query, (tenant, *self._keys.stored(key), page.limit))
         return [self._row(row) for row in rows]
 
     def _row(self, row: tuple[Any, ...]) -> View:
-        values = self._decode(row[-1])
-        others = (getattr(values, name) for name in self._shape.values)
-        return self._shape.view(*self._keys.from_sqlite(row[1:-1]), *others)
+        return self._shape.view(*self._keys.read(row[1:-1]), *self._values.decode(row[-1]))
 
 
 @cache
@@ -85,33 +81,3 @@ def view_table(view: type[View], generation: int) -> ViewTable:
 def table_name(view: str, generation: int) -> str:
     """The name of the table of a view, by its own name in snake case."""
     return f"view_{view}_{generation}"
-
-
-def fields_of(view: type[View]) -> str:
-    """The fields of a view as one text; a view that got more at its end begins with the old one."""
-    shape = shape_of(view)
-    return " ".join((*shape.key, "→", *shape.values))
-
-
-def _values_struct(view: type[View]) -> type[msgspec.Struct]:
-    """The fields of a view that are not its key, as an array-like struct.
-
-    An array, because rows are many and names would be repeated in each. Fields that were added to
-    the view at its end have their defaults in rows that were written before.
-    """
-    types = field_types(view)
-    defaults = {field.name: field for field in msgspec.structs.fields(view)}
-    fields: list[Any] = []
-    for name in shape_of(view).values:
-        field = defaults[name]
-        if field.default_factory is not msgspec.NODEFAULT:
-            default = msgspec.field(default_factory=field.default_factory)
-            fields.append((name, types[name], default))
-        elif field.default is not msgspec.NODEFAULT:
-            fields.append((name, types[name], field.default))
-        else:
-            fields.append((name, types[name]))
-    return msgspec.defstruct(f"{view.__name__}Values", fields, array_like=True, gc=False)
-
-
-_encode = msgspec.msgpack.Encoder().encode
