@@ -1,6 +1,6 @@
 """Errors of this room. What a port of `streams` promises to raise is a subclass of its error too."""
 
-from streams.errors import LogError, VaultError
+from streams.errors import LogError, LogUnavailable, VaultError
 
 
 class ConnectorError(Exception):
@@ -77,3 +77,11 @@ class RecordTooLarge(ConnectorError, LogError):
 
 class BadLogSettings(ConnectorError):
     """The settings of the log are wrong: of its URL, or an option that its client does not know."""
+
+
+class Fenced(ConnectorError, LogUnavailable):
+    """A transaction took too long and was ended, or another process has begun under the same name."""
+
+
+class BadStoreSettings(ConnectorError):
+    """The settings of the store are wrong: of its URL, its user, or its certificates."""

@@ -13,6 +13,10 @@ class LogUnavailable(LogError):
     """The log cannot be written now (disk full, another host, a failed write): try again later."""
 
 
+class StoreUnavailable(LogUnavailable):
+    """The store of views cannot be used now: try again later."""
+
+
 class UnknownTopic(LogError):
     """A topic or partition that the log does not have."""
 
