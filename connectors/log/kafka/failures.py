@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors.errors import BadLogSettings, RecordTooLarge
+from connectors.errors import BadLogSettings, Fenced, RecordTooLarge
 from streams.errors import LogUnavailable, UnknownTopic
 
 log = structlog.get_logger()
@@ -33,6 +33,12 @@ PASSING = {
     KafkaError.OFFSET_NOT_AVAILABLE,
 }
 
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+}
+
 # What somebody has to mend, elsewhere: whoever appends or reads should try again afterwards.
 _TO_MEND = {
     KafkaError._AUTHENTICATION: "check the SASL settings",
@@ -43,8 +49,6 @@ _TO_MEND = {
     KafkaError.GROUP_AUTHORIZATION_FAILED: "its user needs rights on the consumer groups",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "its user needs rights on transactional ids",
     KafkaError.NOT_ENOUGH_REPLICAS: "too few brokers are up",
-    KafkaError._FENCED: "the transaction took too long, or another process has the same name",
-    KafkaError.INVALID_PRODUCER_EPOCH: "the transaction took too long",
 }
 
 
@@ -55,6 +59,11 @@ def explained(error: KafkaError) -> Exception:
         return UnknownTopic(f"the log has no such topic or partition ({error.str()})")
     if code in _TOO_LARGE:
         return RecordTooLarge(f"a record is larger than Kafka takes ({error.str()})")
+    if code in _FENCED:
+        return Fenced(
+            f"a transaction was ended ({error.name()}): it took too long, or another process has "
+            "begun under the same name"
+        )
     meaning = _TO_MEND.get(code, "is Kafka up, and is it at this address?")
     return LogUnavailable(f"the log cannot be used now ({error.name()}, {error.str()}): {meaning}")
 

@@ -19,6 +19,7 @@ from streams.errors import LogUnavailable
 
 # The largest record; Kafka's own default is 1 MB, and SQLite has no bound that anybody meets.
 MAX_RECORD_BYTES = 8 << 20
+_MAX_BATCH_BYTES = MAX_RECORD_BYTES + (64 << 10)
 
 # A topic without records: the id that Kafka gives it is that of the log. Topics of the catalog
 # begin with a letter.
@@ -88,6 +89,16 @@ class Topics:
                     f"{topic.partitions} are declared: partitions are fixed when a topic is created"
                 )
 
+    def create_changelog(self, name: str, partitions: int) -> None:
+        """Create a compacted topic that the catalog does not know, if it does not exist.
+
+        Raises:
+            LogUnavailable: Kafka does not answer.
+        """
+        if not self.partitions(name):
+            settings = {"cleanup.policy": "compact", "max.message.bytes": str(_MAX_BATCH_BYTES)}
+            self._create([self._new(name, partitions, settings)])
+
     def _create(self, new: Iterable[NewTopic]) -> None:
         missing = list(new)
         if not missing:
@@ -152,7 +163,7 @@ def configuration(topic: Topic) -> dict[str, str]:
         "retention.ms": str((topic.retention_days or 0) * DAY_MS) if retains else "-1",
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": str(MAX_RECORD_BYTES + (64 << 10)),
+        "max.message.bytes": str(_MAX_BATCH_BYTES),
     }
 
 

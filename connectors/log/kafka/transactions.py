@@ -19,7 +19,14 @@ _TRANSACTION_MS = 10_000
 # How long one try to end a transaction may take.
 _END_S = 1.0
 
-Columns = Mapping[Where, tuple[Sequence[bytes | None], Sequence[bytes]]]
+Columns = Mapping[Where, tuple[Sequence[bytes | None], Sequence[bytes | None]]]
+"""Keys and values, by partition."""
+
+BeforeCommit = Callable[[Producer], None]
+
+
+def _nothing(producer: Producer) -> None:
+    """Nothing belongs to the transaction but its records."""
 
 
 class Transactions:
@@ -61,19 +68,30 @@ class Transactions:
         self._producer = made(Producer, self._configuration)
         self._is_ready = False
 
-    def append(self, columns: Columns) -> Mapping[Where, Sequence[int]]:
-        """Append keys and values, by partition; the offsets of all of them.
+    def append(
+        self, columns: Columns, before_commit: BeforeCommit = _nothing
+    ) -> Mapping[Where, Sequence[int]]:
+        """Append records; the offsets of all of them.
+
+        Args:
+            before_commit: called when they have been appended, and not been committed yet; if it
+                raises LogUnavailable, they are not.
 
         Raises:
+            Fenced: nothing was appended.
             LogUnavailable: nothing was appended.
             UnknownTopic: nothing was, since there is no such topic or partition.
         """
         try:
             self._get_ready()
             delivered = self._produce(columns)
+            before_commit(self._producer)
         except KafkaException as error:
             self._start_over()
             raise explained(error.args[0]) from error
+        except LogUnavailable:
+            self._start_over()
+            raise
         except BufferError as error:
             self._start_over()
             raise LogUnavailable("more is waiting to be appended than fits into memory") from error
@@ -84,7 +102,7 @@ class Transactions:
         """Drop what is under way."""
         with suppress(KafkaException):
             self._producer.purge()
-        self._producer.flush(0)
+            self._producer.flush(0)
 
     def _get_ready(self) -> None:
         if not self._is_ready:
@@ -108,7 +126,7 @@ class Transactions:
         self,
         where: Where,
         keys: Sequence[bytes | None],
-        values: Sequence[bytes],
+        values: Sequence[bytes | None],
         on_delivery: Callable[[KafkaError | None, Any], None],
     ) -> None:
         topic, partition = where

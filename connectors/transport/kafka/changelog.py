@@ -57,21 +57,21 @@ class Rebuilt:
         self._seen: dict[tuple[str, EventId], int] = {}
 
     def apply(self, changes: Iterable[Record]) -> None:
-        """Take the records that come next."""
+        """Take the records that come next; an empty value, which msgpack has not, is none."""
         for key, value in changes:
             kind, name, rest = _decode_key(key)
             if kind == _Kind.STATE:
-                if value is None:
-                    self._state.pop((name, rest), None)
-                else:
+                if value:
                     self._state[name, rest] = value
+                else:
+                    self._state.pop((name, rest), None)
             elif kind == _Kind.SEEN:
                 place = name, _decode_id(rest)
-                if value is None:
-                    self._seen.pop(place, None)
-                else:
+                if value:
                     self._seen[place] = _decode_int(value)
-            elif value is not None:
+                else:
+                    self._seen.pop(place, None)
+            elif value:
                 self.offsets[name] = _decode_int(value)
 
     def recovered(self) -> Recovered:

@@ -81,7 +81,9 @@ COMMITS = st.lists(
     st.builds(
         commit,
         state=st.lists(
-            st.builds(Change, st.sampled_from("ab"), KEYS, st.none() | st.binary(max_size=2))
+            st.builds(
+                Change, st.sampled_from("ab"), KEYS, st.none() | st.binary(min_size=1, max_size=2)
+            )
         ),
         seen=st.lists(
             st.builds(
