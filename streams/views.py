@@ -37,9 +37,18 @@ Key = tuple[Any, ...]
 
 
 class View(Frozen):
-    """Base class of view rows: partition keys first, then clustering keys, then the rest."""
+    """Base class of view rows: partition keys first, then clustering keys, then the rest.
+
+    Attributes:
+        GLOBAL: whether the rows are everybody's, and no tenant's.
+        BUCKETS: into how many pieces a store may cut a partition that grows without bound; reading
+            a slice of it then costs so many reads.
+        KEPT_S: a store may drop a row that was not written for so long; if None it may not.
+    """
 
     GLOBAL: ClassVar[bool] = False
+    BUCKETS: ClassVar[int] = 1
+    KEPT_S: ClassVar[int | None] = None
 
 
 V = TypeVar("V", bound=View)
@@ -73,7 +82,7 @@ def shape_of(view: type[View]) -> ViewShape:
     """The shape of a view.
 
     Raises:
-        FoldError: no partition key, or keys that do not come first.
+        FoldError: no partition key, keys that do not come first, or nothing to cut into buckets.
     """
     fields = field_types(view)
     partition = tuple(f for f, annotation in fields.items() if has_marker(annotation, _PARTITION))
@@ -85,6 +94,8 @@ def shape_of(view: type[View]) -> ViewShape:
         raise FoldError(
             f"view {view.__name__}: Partition fields first, then Clustering, then the rest"
         )
+    if view.BUCKETS > 1 and not clustering:
+        raise FoldError(f"view {view.__name__}: a partition of one row cannot have BUCKETS")
     return ViewShape(
         name=_snake(view.__name__),
         view=view,

@@ -65,10 +65,6 @@ class SqliteViews:
                 raise NotYetApplied(f"{position} was not applied within {timeout_s:g} s")
             await self._log.changed(version, left_s)
 
-    def applied(self, view: type[View], topic: str, partition: int) -> int:
-        """The offset of the first record of a partition that the view has not applied."""
-        return applied_offset(self._log, self._writers.of(view).name, topic, partition)
-
     def _table(self, connection: sqlite3.Connection, view: type[View]) -> ViewTable:
         return view_table(view, readable_generation(connection, self._writers.of(view), view))
 

@@ -61,6 +61,17 @@ class Total(View):
     seen: int
 
 
+class Crowd(View):
+    """With partitions that are cut into pieces."""
+
+    BUCKETS: ClassVar[int] = 4
+
+    bird: Partition[str]
+    month: Clustering[int]
+    day: Clustering[int]
+    seen: int
+
+
 class Everyone(View):
     GLOBAL: ClassVar[bool] = True
 
@@ -90,16 +101,18 @@ def fold_of(name: str, *views: type[View], version: int = 1, data: Any = BirdSee
     return Fold.of(module)
 
 
-BIRDS = fold_of("birds", Sighting, Total, Everyone, Keys)
+BIRDS = fold_of("birds", Sighting, Total, Crowd, Everyone, Keys)
 
 
 class Pair:
-    """A log, a committer and views."""
+    """A log, a committer and views; and two tenants, whom nobody else writes for."""
 
-    def __init__(self, log: Log, committer: Any, views: Any):
+    def __init__(self, log: Log, committer: Any, views: Any, tenant: str = "acme"):
         self.log = log
         self.committer = committer
         self.views = views
+        self.tenant = tenant
+        self.other = f"{tenant}-other"
 
     def prepare(self, fold: Fold = BIRDS) -> Prepared:
         return self.committer.prepare(fold)
@@ -110,10 +123,11 @@ class Pair:
     def write(self, generation: Generation, rows: dict[type[View], Rows], **offsets: int) -> None:
         self.commit(Commit(generation, 0, offsets=offsets, rows=rows))
 
-    def get(self, view: Any, *key: Any, tenant: str = "acme") -> Any:
-        return asyncio.run(self.views.get(view, tenant, key))
+    def get(self, view: Any, *key: Any, tenant: str | None = None) -> Any:
+        return asyncio.run(self.views.get(view, tenant or self.tenant, key))
 
-    def slice(self, view: Any, *prefix: Any, tenant: str = "acme", **page: Any) -> Any:
+    def slice(self, view: Any, *prefix: Any, tenant: str | None = None, **page: Any) -> Any:
+        tenant = tenant or self.tenant
         return list(asyncio.run(self.views.slice(view, tenant, prefix, Page(**page))))
 
 

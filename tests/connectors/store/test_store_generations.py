@@ -16,50 +16,6 @@ def total(seen):
     return {Total: {("acme", ("owl", 5, 1)): Total("owl", 5, 1, seen)}}
 
 
-def read(pair):
-    return pair.get(Total, "owl", 5, 1)
-
-
-def test_the_first_generation_is_active_at_once(pair):
-    prepared = pair.prepare()
-    assert (prepared.is_current, prepared.building, prepared.requested) == (True, None, 0)
-    assert pair.prepare() == prepared
-
-
-def test_a_generation_that_is_built_is_read_when_it_is_active(pair):
-    old = pair.prepare().active
-    pair.write(old, total(1), sightings=3)
-    new = pair.committer.begin(BIRDS, 7)
-    assert new.number > old.number
-    pair.write(new, total(2), sightings=2)
-    assert read(pair).seen == 1
-    assert pair.prepare() == (old, True, new, 7)
-    pair.committer.activate(new).result()
-    assert read(pair).seen == 2
-    assert pair.prepare() == (new, True, None, 7)
-    assert pair.committer.applied(new) == {("sightings", 0): 2}
-
-
-def test_a_newer_version_is_built_beside_the_older_one_that_is_still_read(pair):
-    old = pair.prepare().active
-    pair.write(old, total(1))
-    prepared = pair.prepare(V2)
-    assert (prepared.active, prepared.is_current) == (old, False)
-    assert prepared.building is not None
-    assert read(pair).seen == 1
-    assert pair.prepare(V2) == prepared
-    pair.committer.activate(prepared.building).result()
-    assert pair.prepare(V2) == (prepared.building, True, None, 0)
-    assert read(pair) is None
-
-
-def test_an_older_version_does_not_run_on_newer_data(pair):
-    pair.prepare(BIRDS)
-    pair.committer.activate(pair.prepare(V2).building).result()
-    with pytest.raises(FoldError, match=r"newer version|upgrade Sixfold"):
-        pair.prepare(BIRDS)
-
-
 def tables(log):
     rows = log.reader().execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in rows if name.startswith(("view_", "state_"))}
@@ -76,14 +32,14 @@ def test_what_is_no_longer_read_is_gone_with_all_it_has_made(log):
     seen = [Seen("sightings", "acme", "id", 1)]
     pair.commit(Commit(old, 0, {"sightings": 1}, state=state, rows=total(1), seen=seen))
     new = pair.committer.begin(BIRDS, 1)
-    assert len(tables(log)) == 2 * 5
+    assert len(tables(log)) == 2 * 6
     pair.committer.activate(new).result()
-    assert len(tables(log)) == 5
+    assert len(tables(log)) == 6
     assert all(name.endswith(f"_{new.number}") for name in tables(log))
     assert [count(log, table) for table in ("seen", "applied", "view", "generation")] == [
         0,
         0,
-        4,
+        5,
         1,
     ]
 

@@ -1,0 +1,78 @@
+"""What failures of Cassandra mean to those who use the store."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cassandra import (
+    AuthenticationFailed,
+    CoordinationFailure,
+    OperationTimedOut,
+    RequestExecutionException,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+    UnresolvableContactPoints,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.protocol import ErrorMessage
+
+from connectors.errors import BadStoreSettings
+from streams.errors import StoreUnavailable
+
+# What of the world outside is to blame, so that it is worth while to try again later.
+_MEANINGS: dict[type[Exception], str] = {
+    NoHostAvailable: "is Cassandra up, and is it at this address?",
+    UnresolvableContactPoints: "no address of it is known: check the hosts' names",
+    Unavailable: "too few of its nodes are up for a quorum",
+    Timeout: "too few of its nodes answered in time",
+    OperationTimedOut: "it did not answer in time",
+    CoordinationFailure: "its nodes failed: see their logs",
+    ConnectionException: "the connection was lost",
+    Unauthorized: "its user needs rights on the keyspace",
+    RequestExecutionException: "its nodes are overloaded or starting: see their logs",
+    ErrorMessage: "its nodes are overloaded or starting: see their logs",
+}
+
+_WRONG = {
+    AuthenticationFailed: "check store.user and store.password_file",
+    ssl.SSLError: "check the TLS settings of the store",
+}
+
+
+def explained(error: Exception) -> Exception:
+    """An error as the port promises it; one that is nobody's but ours stays what it is."""
+    causes = _causes(error)
+    for kind, meaning in _WRONG.items():
+        for cause in causes:
+            if isinstance(cause, kind):
+                return BadStoreSettings(f"Cassandra refuses the connection ({cause}): {meaning}")
+    for kind, meaning in _MEANINGS.items():
+        if isinstance(error, kind):
+            said = "; ".join(map(_said, causes))
+            return StoreUnavailable(f"the store cannot be used now ({said}): {meaning}")
+    return error
+
+
+@contextmanager
+def explaining() -> Iterator[None]:
+    """Raise errors of the driver as the port promises them."""
+    try:
+        yield
+    except Exception as error:
+        meant = explained(error)
+        if meant is error:
+            raise
+        raise meant from error
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """What went wrong at each node, if it was asked of several."""
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
+        return list(error.errors.values()) or [error]
+    return [error]
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
