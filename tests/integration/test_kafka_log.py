@@ -208,15 +208,18 @@ def test_what_was_acknowledged_while_the_broker_was_killed_is_there_once_and_not
     settings = KafkaSettings(kafka_settings.servers, kafka_settings.prefix, timeout_s=2)
     with closing(KafkaLog(settings, "test")) as log:
         log.create([T])
-        acknowledged, refused = appending_while(log, lambda: [die(kafka) for _ in range(2)])
+        acknowledged, refused = appending_while(
+            log, lambda: [die(kafka, away_s) for away_s in (0, 3)]
+        )
         assert refused
         eventually(lambda: readable(log, "t") > 0)
         assert Counter(everything(log)) == Counter(acknowledged)
 
 
-def die(kafka):
+def die(kafka, away_s):
     time.sleep(0.5)
     kafka.kill()
+    time.sleep(away_s)
     kafka.start()
     time.sleep(0.5)
 
