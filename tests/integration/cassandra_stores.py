@@ -42,7 +42,7 @@ class CassandraCommitter(CassandraGenerations):
         return done()
 
     def applied(self, generation: Generation) -> dict[tuple[str, int], int]:
-        query = "SELECT topic, partition, next FROM applied WHERE fold = ? AND number = ?"
+        query = "SELECT topic, partition, next FROM keyspace.applied WHERE fold = ? AND number = ?"
         return {(t, p): next_ for t, p, next_ in self._session.execute(query, *generation)}
 
 

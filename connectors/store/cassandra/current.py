@@ -8,7 +8,7 @@ from connectors.store.cassandra.session import Row, Session
 from streams.errors import FoldError
 from streams.fold import Fold
 
-_APPLIED = "SELECT topic, partition, next FROM applied WHERE fold = ? AND number = ?"
+_APPLIED = "SELECT topic, partition, next FROM keyspace.applied WHERE fold = ? AND number = ?"
 
 # For so long readers may go on with a generation after another has become the active one.
 _KNOWN_S = 1.0

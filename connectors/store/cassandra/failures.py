@@ -1,6 +1,5 @@
 """What failures of Cassandra mean to those who use the store."""
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,19 +34,17 @@ _MEANINGS: dict[type[Exception], str] = {
     ErrorMessage: "its nodes are overloaded or starting: see their logs",
 }
 
-_WRONG = {
-    AuthenticationFailed: "check store.user and store.password_file",
-    ssl.SSLError: "check the TLS settings of the store",
-}
+# What OpenSSL's errors have in them, which the driver wraps into others.
+_OF_TLS = "[SSL:"
 
 
 def explained(error: Exception) -> Exception:
     """An error as the port promises it; one that is nobody's but ours stays what it is."""
     causes = _causes(error)
-    for kind, meaning in _WRONG.items():
-        for cause in causes:
-            if isinstance(cause, kind):
-                return BadStoreSettings(f"Cassandra refuses the connection ({cause}): {meaning}")
+    for cause in causes:
+        wrong = _wrong_settings(cause)
+        if wrong:
+            return BadStoreSettings(f"Cassandra cannot be connected to ({cause}): {wrong}")
     for kind, meaning in _MEANINGS.items():
         if isinstance(error, kind):
             said = "; ".join(map(_said, causes))
@@ -72,6 +69,13 @@ def _causes(error: Exception) -> list[Exception]:
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
         return list(error.errors.values()) or [error]
     return [error]
+
+
+def _wrong_settings(error: Exception) -> str | None:
+    """What to look at if it is a setting that is to blame."""
+    if isinstance(error, AuthenticationFailed):
+        return "check store.user and store.password_file"
+    return "check the TLS settings of the store" if _OF_TLS in str(error) else None
 
 
 def _said(error: Exception) -> str:

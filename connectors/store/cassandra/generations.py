@@ -19,19 +19,19 @@ from streams.fold import Fold
 from streams.views import shape_of
 
 READ = (
-    "SELECT number, version, requested, incarnation, layouts, last, active FROM generation "
+    "SELECT number, version, requested, incarnation, layouts, last, active FROM keyspace.generation "
     "WHERE fold = ?"
 )
 _CREATE = (
     "BEGIN BATCH "
-    "UPDATE generation SET last = ?, active = ? WHERE fold = ? IF last = ? AND active = ? "
-    "INSERT INTO generation (fold, number, version, requested, incarnation, layouts) "
+    "UPDATE keyspace.generation SET last = ?, active = ? WHERE fold = ? IF last = ? AND active = ? "
+    "INSERT INTO keyspace.generation (fold, number, version, requested, incarnation, layouts) "
     "VALUES (?, ?, ?, ?, ?, ?) "
     "APPLY BATCH"
 )
-_ACTIVATE = "UPDATE generation SET active = ? WHERE fold = ? IF active = ?"
-_FORGET = "DELETE FROM generation WHERE fold = ? AND number = ? IF EXISTS"
-_FORGET_APPLIED = "DELETE FROM applied WHERE fold = ? AND number = ?"
+_ACTIVATE = "UPDATE keyspace.generation SET active = ? WHERE fold = ? IF active = ?"
+_FORGET = "DELETE FROM keyspace.generation WHERE fold = ? AND number = ? IF EXISTS"
+_FORGET_APPLIED = "DELETE FROM keyspace.applied WHERE fold = ? AND number = ?"
 
 
 class Stored(NamedTuple):
@@ -184,7 +184,7 @@ class CassandraGenerations:
         self._session.execute(_FORGET, fold, stored.number)
         self._session.execute(_FORGET_APPLIED, fold, stored.number)
         for view in stored.layouts:
-            self._session.change(f"DROP TABLE IF EXISTS {table_name(view, stored.number)}")
+            self._session.change(f"DROP TABLE IF EXISTS keyspace.{table_name(view, stored.number)}")
 
 
 def _layouts(fold: Fold) -> dict[str, str]:

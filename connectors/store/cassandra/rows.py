@@ -11,7 +11,7 @@ from streams.commit import Commit, Generation
 from streams.errors import FoldError
 
 _PUBLISH = (
-    "UPDATE applied USING TIMESTAMP ? SET next = ? "
+    "UPDATE keyspace.applied USING TIMESTAMP ? SET next = ? "
     "WHERE fold = ? AND number = ? AND topic = ? AND partition = ?"
 )
 

@@ -9,10 +9,10 @@ from uuid import NAMESPACE_OID, uuid5
 from connectors.store.cassandra.session import Session
 
 _TABLES = {
-    "generation": "generation (fold text, number int, last int static, active int static, "
+    "generation": "keyspace.generation (fold text, number int, last int static, active int static, "
     "version int, requested bigint, incarnation text, layouts map<text, text>, "
     "PRIMARY KEY (fold, number))",
-    "applied": "applied (fold text, number int, topic text, partition int, next bigint, "
+    "applied": "keyspace.applied (fold text, number int, topic text, partition int, next bigint, "
     "PRIMARY KEY ((fold, number), topic, partition))",
 }
 

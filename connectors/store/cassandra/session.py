@@ -40,7 +40,8 @@ _HEARTBEAT_S = 5
 class Session:
     """One cluster and keyspace; for any thread.
 
-    Statements are prepared when they are first used, and sent to a node that has their rows.
+    Statements are prepared when they are first used, and sent to a node that has their rows. In
+    them, `keyspace.` before the name of a table stands for the session's.
     """
 
     def __init__(self, settings: CassandraSettings) -> None:
@@ -56,7 +57,7 @@ class Session:
         try:
             with explaining():
                 self._session = self._cluster.connect()
-                self._use_keyspace(settings)
+                self._make_keyspace(settings)
         except BaseException:
             self._cluster.shutdown()
             raise
@@ -78,7 +79,7 @@ class Session:
             StoreUnavailable: it may have been changed or not.
         """
         with explaining():
-            self._session.execute(cql)
+            self._session.execute(self._qualified(cql))
 
     def execute(self, cql: str, *parameters: Any) -> Sequence[Row]:
         """Do one thing, and wait for it.
@@ -96,7 +97,9 @@ class Session:
             StoreUnavailable: some may have been done.
         """
         with explaining():
-            statements = ((self._statement(cql), parameters) for cql, parameters in todo)
+            # A list: what the driver takes from an iterator it takes on the thread that reads from
+            # the cluster, which must not wait there for a statement to be prepared.
+            statements = [(self._statement(cql), parameters) for cql, parameters in todo]
             execute_concurrent(self._session, statements, _AT_ONCE)
 
     async def rows(self, cql: str, parameters: Row) -> list[Row]:
@@ -130,10 +133,13 @@ class Session:
     def _statement(self, cql: str) -> PreparedStatement:
         statement = self._prepared.get(cql)
         if statement is None:
-            statement = self._prepared[cql] = self._session.prepare(cql)
+            statement = self._prepared[cql] = self._session.prepare(self._qualified(cql))
         return statement
 
-    def _use_keyspace(self, settings: CassandraSettings) -> None:
+    def _qualified(self, cql: str) -> str:
+        return cql.replace("keyspace.", f"{self.keyspace}.")
+
+    def _make_keyspace(self, settings: CassandraSettings) -> None:
         """Make the keyspace if it is missing; who may not make one is given one that is there."""
         if settings.keyspace not in self._cluster.metadata.keyspaces:
             hosts = self._cluster.metadata.all_hosts()
@@ -144,7 +150,6 @@ class Session:
                 f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = "
                 f"{{'class': 'NetworkTopologyStrategy', '{here}': {copies}}}"
             )
-        self._session.set_keyspace(settings.keyspace)
 
 
 class Pages:

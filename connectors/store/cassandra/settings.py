@@ -104,9 +104,7 @@ def password_of(file: str) -> str:
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        return text, _PORT
-    if not host or not port.isdecimal():
+    host, _, port = text.partition(":")
+    if not host or not (port or str(_PORT)).isdecimal():
         raise BadStoreSettings(f"{text!r} is no address: HOST or HOST:PORT")
-    return host, int(port)
+    return host, int(port or _PORT)

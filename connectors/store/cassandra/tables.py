@@ -44,16 +44,16 @@ class ViewTable:
         typed = ", ".join(
             ['"_tenant" text', *types, *(f"{b} int" for b in bucket), '"_value" blob']
         )
-        self.create = f"{self.name} ({typed}, PRIMARY KEY ({key}))"
+        self.create = f"keyspace.{self.name} ({typed}, PRIMARY KEY ({key}))"
         # Readers do without a row that was not written for so long; see `View.KEPT_S`.
         self.options = f"default_time_to_live = {view.KEPT_S or 0}"
         place = [*self._partition, *self._clustering]
         marks = ", ".join("?" * (len(place) + 1))
         where = _all_equal(place)
-        into = f'{self.name} ({", ".join(place)}, "_value")'
+        into = f'keyspace.{self.name} ({", ".join(place)}, "_value")'
         self._put = f"INSERT INTO {into} VALUES ({marks}) USING TIMESTAMP ?"  # noqa: S608 — ours
-        self._delete = f"DELETE FROM {self.name} USING TIMESTAMP ? WHERE {where}"  # noqa: S608
-        self._select = f'SELECT {", ".join(columns)}, "_value" FROM {self.name} WHERE '  # noqa: S608
+        self._delete = f"DELETE FROM keyspace.{self.name} USING TIMESTAMP ? WHERE {where}"  # noqa: S608
+        self._select = f'SELECT {", ".join(columns)}, "_value" FROM keyspace.{self.name} WHERE '  # noqa: S608
         self.get = self._select + where
 
     def writes(self, rows: Rows, time: int) -> Iterator[tuple[str, Row]]:
