@@ -96,6 +96,7 @@ class AsyncClient:
             on_rejected: told of every event that was refused.
 
         Raises:
+            ValueError: the URL is not one of HTTP.
             DamagedSpill: the file is no spill.
             SpillInUse: another client has it, of this process or of another one.
         """

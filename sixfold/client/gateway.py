@@ -58,6 +58,8 @@ class Gateway:
     """The route that takes events."""
 
     def __init__(self, url: str, api_key: str, timeout_s: float) -> None:
+        if not url.startswith(("http://", "https://")):  # it would be tried for ever
+            raise ValueError(f"url: {url!r} must begin with http:// or https://")
         self._http = httpx.AsyncClient(
             base_url=url, headers={"Authorization": f"Bearer {api_key}"}, timeout=timeout_s
         )

@@ -200,6 +200,13 @@ def test_url_and_key_are_taken_from_the_environment(api, url, key, poll, monkeyp
     assert votes(api, poll) == [(id, 1)]
 
 
+def test_a_url_without_its_scheme_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"'127\.0\.0\.1:8080' must begin with http://"):
+        AsyncClient("127.0.0.1:8080", "key")
+    with pytest.raises(ValueError, match="must begin with http://"), Client("localhost", "key"):
+        pass
+
+
 def test_append_returns_where_the_event_is(api, url, key, poll):
     with Client(url, key) as client:
         receipt = client.append("poll.voted", data(poll, 3))
