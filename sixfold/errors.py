@@ -9,6 +9,10 @@ class BadSettings(SixfoldError):
     """A setting is wrong; the message names it with its file and line, or its variable."""
 
 
+class NoDirectory(SixfoldError):
+    """A directory that is needed cannot be made."""
+
+
 class ImportRunning(SixfoldError):
     """Another import is at work in the data directory."""
 

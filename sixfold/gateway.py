@@ -27,7 +27,7 @@ from sixfold.errors import NoHost
 from sixfold.first_start import KEY_SPACE_SECRET
 from sixfold.key_range import key_blocks
 from sixfold.memory import settle, unsettle
-from sixfold.platform import Platform
+from sixfold.platform import Platform, make_directory
 from sixfold.settings import LinksSection
 from sixfold.wiring import CATALOG, FOLDS
 from streams.links.keys import KeySpace
@@ -48,6 +48,7 @@ class Gateway:
         blocks = key_blocks(platform)
         self._platform = platform
         self._stack = AsyncExitStack()
+        make_directory("log.spill", platform.settings.spill)
         name, spills = open_spills(platform.log, CATALOG, platform.settings.spill)
         for spill in spills:
             self._stack.callback(spill.close)

@@ -15,7 +15,7 @@ from sixfold.gateway import Gateway
 from sixfold.key_range import keep_key_range
 from sixfold.memory import settle, unsettle
 from sixfold.older_copy import refuse_unnoted_restore
-from sixfold.platform import Platform
+from sixfold.platform import Platform, make_directory
 from sixfold.settings import Settings
 from sixfold.wiring import CATALOG, FOLDS
 from streams.agent import Agent
@@ -42,12 +42,13 @@ class Host:
         """Start; returns when requests are taken.
 
         Raises:
+            NoDirectory: the data directory cannot be made.
             HostLocked: another process is host of this data directory.
             LogRestored: the log is older than the lake, and nobody has said so.
             BadSettings: its links were made with another `links.region`, or a higher `links.base`.
         """
         settings = self._settings
-        settings.data.mkdir(parents=True, exist_ok=True)
+        make_directory("data", settings.data)
         try:
             self._stack.enter_context(HostLock(settings.data))
             self.platform = self._stack.enter_context(Platform.create(settings))

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from connectors.log.sqlite import SqliteLog
 from connectors.store.sqlite import SqliteViews
@@ -13,7 +14,7 @@ from connectors.vault.opening import open_vault
 from connectors.vault.sqlite import SqliteVault
 from schemas.event import Data
 from schemas.ids import uuid7
-from sixfold.errors import NoHost
+from sixfold.errors import NoDirectory, NoHost
 from sixfold.settings import Settings
 from sixfold.wiring import CATALOG, FOLDS
 from streams.log import Position
@@ -32,8 +33,12 @@ class Platform:
 
     @classmethod
     def create(cls, settings: Settings) -> "Platform":
-        """Open a data directory, making what is missing."""
-        settings.data.mkdir(parents=True, exist_ok=True)
+        """Open a data directory, making what is missing.
+
+        Raises:
+            NoDirectory: it cannot be made.
+        """
+        make_directory("data", settings.data)
         with ExitStack() as opened:
             vault = open_vault(settings.data / "vault", settings.master_key, os.environ)
             opened.callback(vault.close)
@@ -79,3 +84,15 @@ class Platform:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def make_directory(setting: str, directory: Path) -> None:
+    """Make a directory that a setting names.
+
+    Raises:
+        NoDirectory: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NoDirectory(f"{setting}: {directory} cannot be made: {error.strerror}") from error

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from connectors.engines.jars import default_cache
+from connectors.gateway.keys import Tenant
 from connectors.gateway.settings import GatewaySettings
 from schemas.frozen import Frozen
 from sixfold.errors import BadSettings
@@ -23,6 +24,7 @@ FILE = Path("sixfold.toml")
 _PREFIX = "SIXFOLD_"
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Size = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Section(Frozen, forbid_unknown_fields=True):
@@ -42,7 +44,7 @@ class LogSection(Section):
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
-    watermark_mb: int = 256
+    watermark_mb: Size = 256
     max_queue_mb: Count = 64
     max_lag_records: Count = 1_000_000
     spill: str = ""
@@ -62,12 +64,12 @@ class GatewaySection(Section):
     """The gateway; see `connectors.gateway.settings.GatewaySettings`."""
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8080
     public_url: str = ""
     trusted_proxies: list[str] = []
     cors_origins: list[str] = []
-    max_event_bytes: int = 256 * 1024
-    max_batch_bytes: int = 16 * 1024 * 1024
+    max_event_bytes: Count = 256 * 1024
+    max_batch_bytes: Count = 16 * 1024 * 1024
 
     def settings(self) -> GatewaySettings:
         """As the gateway takes them.
@@ -102,6 +104,7 @@ class LinksSection(Section):
         follow_redirects: whether targets are asked where they redirect to when links are made.
         countries: a MaxMind-format database of countries.
         country_header: the header in which a trusted proxy names the visitor's country.
+        cached: links that each gateway keeps in memory.
         max_links: that one tenant may have.
         creations_per_minute: links that one caller may make at each gateway.
         creations_per_minute_from_address: links that may be made from one address.
@@ -109,14 +112,14 @@ class LinksSection(Section):
         usual_refusals_per_minute: so does one who is refused more targets.
     """
 
-    region: int = 0
-    base: int = 0
+    region: Annotated[int, msgspec.Meta(ge=0, le=15)] = 0
+    base: Size = 0
     blocked_hosts: list[str] = []
     allow_private: bool = False
     follow_redirects: bool = True
     countries: str = ""
     country_header: str = ""
-    cached: int = 100_000
+    cached: Count = 100_000
     max_links: Count = 10_000_000
     creations_per_minute: Count = 6_000
     creations_per_minute_from_address: Count = 12_000
@@ -148,7 +151,7 @@ class Settings(Section):
     """
 
     data: Path = Path("data")
-    tenant: str = "main"
+    tenant: Tenant = "main"
     log: LogSection = LogSection()
     vault: VaultSection = VaultSection()
     gateway: GatewaySection = GatewaySection()
@@ -180,12 +183,14 @@ def load(file: Path = FILE, environment: Mapping[str, str] = os.environ) -> Sett
     """The settings of a file, which may be missing, and of the environment, which win.
 
     Raises:
-        BadSettings: a setting is unknown or has a wrong value.
+        BadSettings: a setting is unknown or has a wrong value, or the file cannot be read.
     """
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} cannot be read: {error}") from error
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -243,8 +248,13 @@ def _merged(given: dict[str, Any], variables: Mapping[str, str]) -> dict[str, An
     for path, value in variables.items():
         section, _, name = path.rpartition(".")
         target = merged.setdefault(section, {}) if section else merged
-        target[name] = value.split(",") if _is_list(section, name) else value
+        target[name] = _items(value) if _is_list(section, name) else value
     return merged
+
+
+def _items(value: str) -> list[str]:
+    """A list as variables have it: `a, b`, or nothing for none."""
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def _is_list(section: str, name: str) -> bool:

@@ -37,8 +37,17 @@ class KeyFile(Keyring):
 
     @classmethod
     def create(cls, path: Path) -> "KeyFile":
-        """Make the file with a random key, unless it exists, and read it."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the file with a random key, unless it exists, and read it.
+
+        Raises:
+            MasterKeyError: its directory cannot be made, or it cannot be read.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise MasterKeyError(
+                f"the directory of {path} cannot be made: {error.strerror}"
+            ) from error
         with exclusive(_lock(path)):
             if not path.exists():
                 _write(path, {1: urandom(KEY_BYTES)})
