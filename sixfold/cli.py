@@ -1,6 +1,7 @@
 """The command line: `sixfold COMMAND`."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from sixfold.commands import (
     vault,
     views,
 )
-from sixfold.commands.context import errors
+from sixfold.commands.context import console, errors
 from sixfold.errors import SixfoldError
 from sixfold.settings import FILE
 from streams.errors import StreamError
@@ -54,12 +55,24 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(views.app, name="views")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        console.print(version("sixfold"))
+        raise typer.Exit
+
+
 @app.callback()
 def settings(
     context: typer.Context,
     config: Annotated[Path, typer.Option(help="The settings file.")] = FILE,
+    version_: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Show the version."),
+    ] = False,
 ) -> None:
     """Six back ends as six folds over one append-only log."""
+    if config != FILE and not config.exists():  # the defaults would be another platform
+        raise typer.BadParameter(f"there is no file {config}", param_hint="--config")
     context.obj = config
 
 

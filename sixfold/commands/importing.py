@@ -8,6 +8,7 @@ import typer
 import uvloop
 from rich.progress import DownloadColumn, TimeElapsedColumn
 
+from connectors.gateway.keys import Tenant
 from connectors.sources.import_log import Imported, Target
 from sixfold.commands.context import Json, console, progress_bar, settings_of
 from sixfold.errors import SixfoldError
@@ -43,8 +44,8 @@ def apache_log(
     """
     configure()
     settings = settings_of(context)
-    target = Target(tenant or settings.tenant, _checked(base_url))
-    size = _size_of(file)
+    target = Target(_tenant(tenant) or settings.tenant, _checked(base_url))
+    size = size_of(file)
     with progress_bar(DownloadColumn(), TimeElapsedColumn(), hidden=as_json) as progress:
         task = progress.add_task(file.name, total=None if file.suffix == ".gz" else size)
         imported = uvloop.run(
@@ -58,6 +59,13 @@ def apache_log(
         show(imported)
 
 
+def _tenant(name: str) -> str:
+    try:
+        return msgspec.convert(name, Tenant) if name else ""
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(str(error), param_hint="--tenant") from error
+
+
 def _checked(base_url: str) -> str:
     try:
         return normal_url(base_url, "--base-url").rstrip("/")
@@ -65,8 +73,12 @@ def _checked(base_url: str) -> str:
         raise typer.BadParameter(broken.reason, param_hint="--base-url") from broken
 
 
-def _size_of(file: Path) -> int | None:
-    """The size of a file that can be read; None of what has none."""
+def size_of(file: Path) -> int | None:
+    """The size of a file that can be read; None of what has none.
+
+    Raises:
+        SixfoldError: it cannot be read.
+    """
     if file == STANDARD_INPUT:
         return None
     try:

@@ -11,6 +11,7 @@ import typer
 import uvloop
 
 from sixfold.commands.context import console, settings_of
+from sixfold.commands.importing import size_of
 from sixfold.demo import demo as run_demo
 from sixfold.first_start import ADMIN_KEY_FILE
 from sixfold.gateway import Gateway
@@ -38,6 +39,8 @@ def demo(
     ] = None,
 ) -> None:
     """Run everything once on fresh data, and check it against itself."""
+    if access_log is not None:
+        size_of(access_log)  # raises, before the data of the last demo are gone
     configure(logging.WARNING)
     uvloop.run(run_demo(access_log))
 

@@ -26,7 +26,7 @@ def tail(
     context: typer.Context,
     topic: str,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
-    records: Annotated[int, typer.Option("--records", "-n", help="Of each partition.")] = 10,
+    records: Annotated[int, typer.Option("--records", "-n", min=0, help="Of each partition.")] = 10,
 ) -> None:
     """Print the newest events of a topic, as the log has them."""
     with Platform.open(settings_of(context)) as platform:

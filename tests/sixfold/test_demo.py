@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from commanding import Commands
 
 from sixfold import demo
 from sixfold.errors import SixfoldError
@@ -55,3 +56,11 @@ def test_it_fails_if_they_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_COUNTS", wrong)
     with pytest.raises(SixfoldError, match="disagree"):
         run()
+
+
+def test_an_access_log_that_is_not_there_leaves_the_last_demo_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "demo-data" / "kept"
+    kept.mkdir(parents=True)
+    refusal = Commands(tmp_path).refused("demo", "--access-log", str(tmp_path / "missing.log"))
+    assert "missing.log cannot be read: No such file or directory" in refusal
+    assert kept.exists()

@@ -251,3 +251,10 @@ def test_links_of_an_import_lead_where_links_may_lead(
     said = commands.misused("import", "apache-log", str(file), "--base-url", base_url)
     assert "--base-url" in said
     assert not commands.data.exists()
+
+
+def test_a_tenant_that_can_be_none_is_refused(commands: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    file.touch()
+    arguments = (str(file), "--base-url", BASE, "--tenant", "Not A Tenant")
+    assert "--tenant" in commands.misused("import", "apache-log", *arguments)

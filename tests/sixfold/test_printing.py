@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,22 @@ def test_a_long_line_is_left_to_the_terminal_so_that_it_can_be_copied(
     context.console.print(path)
     context.errors.print(path)
     assert capsys.readouterr() == (f"{path}\n", f"{path}\n")
+
+
+def test_a_settings_file_that_is_asked_for_and_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    missing = tmp_path / "sixfold.toml"
+    monkeypatch.setattr(sys, "argv", ["sixfold", "--config", str(missing), "topics"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_the_version_can_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sixfold", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert capsys.readouterr().out.strip() == version("sixfold")

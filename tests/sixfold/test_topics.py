@@ -43,3 +43,7 @@ def test_tail_prints_the_newest_events_as_the_log_has_them(commands: Commands) -
 
 def test_tail_of_what_is_no_topic_says_so(commands: Commands) -> None:
     assert "no partition nothing/0" in commands.refused("tail", "nothing")
+
+
+def test_tail_of_fewer_records_than_none_is_refused(commands: Commands) -> None:
+    assert "--records" in commands.misused("tail", "clicks", "-n", "-1")
