@@ -22,6 +22,9 @@ from batch.errors import OutputError
 # A terminal's reader wants no more, and a table is laid out as a whole.
 MAX_TABLE_ROWS = 1_000
 
+# In less than this, borders among it, a column shows nothing: each row then gets its own lines.
+MIN_COLUMN_WIDTH = 8
+
 Writer = Callable[[pa.RecordBatchReader, BinaryIO], None]
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -79,20 +82,40 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
 def print_table(result: pa.RecordBatchReader, console: Console) -> None:
     """Print the first rows as a table, and whether there are more.
 
+    More columns than the terminal has room for are printed one below the other.
+
     Raises:
         OutputError: a value cannot be shown.
     """
-    table = Table()
-    for field in result.schema:
-        table.add_column(_printable(field.name), justify=_justify(field.type))
     rows = _rows(result)
     with _refusing():
-        for row in islice(rows, MAX_TABLE_ROWS):
-            table.add_row(*map(_cell, row))
+        cells = [[_cell(value) for value in row] for row in islice(rows, MAX_TABLE_ROWS)]
         has_more = next(rows, None) is not None
-    console.print(table)
+    if console.width < len(result.schema) * MIN_COLUMN_WIDTH:
+        _print_records(result.schema, cells, console)
+    else:
+        console.print(_table(result.schema, cells))
     if has_more:
         console.print(f"the first {MAX_TABLE_ROWS:,} rows; CSV, JSON and Parquet have all")
+
+
+def _table(schema: pa.Schema, rows: list[list[Text]]) -> Table:
+    table = Table()
+    for field in schema:
+        table.add_column(_printable(field.name), justify=_justify(field.type))
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _print_records(schema: pa.Schema, rows: list[list[Text]], console: Console) -> None:
+    for number, row in enumerate(rows, 1):
+        table = Table("column", f"row {number:,}")
+        for field, cell in zip(schema, row, strict=True):
+            table.add_row(_printable(field.name), cell)
+        console.print(table)
+    if not rows:
+        console.print(f"no rows of {len(schema)} columns")
 
 
 def _rows(result: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:

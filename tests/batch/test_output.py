@@ -149,3 +149,12 @@ def test_a_table_shows_the_beginning_of_many_rows_and_says_so(result):
 def test_data_cannot_play_with_the_terminal(result):
     text = shown(result("SELECT '[bold]' || chr(27) || '[2J' || chr(10) AS agent"))
     assert "[bold]\\x1b[2J\\n" in text
+
+
+def test_columns_that_have_no_room_are_printed_one_below_the_other(result):
+    columns = ", ".join(f"{n}{n} AS column_{n}" for n in range(20, 40))
+    text = shown(result(f"SELECT {columns} UNION ALL SELECT {columns}"), width=80)
+    for n in range(20, 40):
+        assert text.count(f"│ column_{n} │ {n}{n} ") == 2
+    assert "row 2" in text
+    assert "no rows of 20 columns" in shown(result(f"SELECT {columns} WHERE false"), width=80)
