@@ -58,6 +58,14 @@ def test_there_are_three_tries_in_any_minute():
     assert taken == [0, 0, 0, 30, 0.5, 0, 9, 0]
 
 
+def test_only_wrong_tries_are_used_up():
+    tries = Tries()
+    for now_s in range(10):
+        assert tries.take("a", V4, now_s) == 0
+        tries.give_back("a", V4)
+    assert [tries.take("a", V4, 10) > 0 for _ in range(4)] == [False, False, False, True]
+
+
 def test_tries_are_counted_for_each_link_and_client():
     tries = Tries()
     for _ in range(3):

@@ -235,6 +235,7 @@ class Redirects:
             return pages.password_form(429, alert, {"Retry-After": str(wait_s)})
         if not await self._deps.passwords.verify(link.terms.password_hash or "", visitor.password):
             return pages.password_form(403, "This is not the password.")
+        self._tries.give_back(link.link, client)
         return None
 
     async def _record(self, clicked: ClickedLink, hit: Hit, user: Subject | None) -> None:

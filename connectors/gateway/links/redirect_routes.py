@@ -42,7 +42,7 @@ async def unlock(
 ) -> Response[Any]:
     """Follow a short link that has a password.
 
-    Three tries a minute for each link and client address; then 429. The answer is a 303 whatever
+    Three wrong tries a minute for each link and client address; then 429. The answer is a 303 whatever
     the link's code is, so that the password goes no further.
     """
     visitor = _visitor(request, redirects.now_ms())
