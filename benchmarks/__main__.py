@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("log", "agents", "links")
+NAMES = ("log", "agents", "links", "cassandra")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ _READS = "reads"
 _SPECULATIONS = 2
 
 # How many writes are under way at once: enough to keep a few nodes busy, and no queue in any.
-_AT_ONCE = 128
+AT_ONCE = 128
 
 _PAGE_ROWS = 5_000
 
@@ -100,7 +100,7 @@ class Session:
             # A list: what the driver takes from an iterator it takes on the thread that reads from
             # the cluster, which must not wait there for a statement to be prepared.
             statements = [(self._statement(cql), parameters) for cql, parameters in todo]
-            execute_concurrent(self._session, statements, _AT_ONCE)
+            execute_concurrent(self._session, statements, AT_ONCE)
 
     async def rows(self, cql: str, parameters: Row) -> list[Row]:
         """All rows of a query.
