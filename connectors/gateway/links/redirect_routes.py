@@ -42,8 +42,8 @@ async def unlock(
 ) -> Response[Any]:
     """Follow a short link that has a password.
 
-    Three wrong tries a minute for each link and client address; then 429. The answer is a 303 whatever
-    the link's code is, so that the password goes no further.
+    Three wrong tries a minute for each link and client address; then 429. The answer is a 303
+    whatever the link's code is, so that the password goes no further.
     """
     visitor = _visitor(request, redirects.now_ms())
     return await redirects.follow(key, visitor._replace(password=data.password))
