@@ -14,7 +14,7 @@ from connectors.vault.opening import open_vault
 from connectors.vault.sqlite import SqliteVault
 from schemas.event import Data
 from schemas.ids import uuid7
-from sixfold.errors import NoDirectory, NoHost
+from sixfold.errors import BadSettings, NoDirectory, NoHost
 from sixfold.settings import Settings
 from sixfold.wiring import CATALOG, FOLDS
 from streams.log import Position
@@ -37,7 +37,13 @@ class Platform:
 
         Raises:
             NoDirectory: it cannot be made.
+            BadSettings: log and store are to be elsewhere, which is not possible yet.
         """
+        if settings.log.url:
+            raise BadSettings(
+                "log.url and store.url: the platform does not run on Kafka and Cassandra yet; unset "
+                "both to run on the embedded log and store"
+            )
         make_directory("data", settings.data)
         with ExitStack() as opened:
             vault = open_vault(settings.data / "vault", settings.master_key, os.environ)

@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from connectors.engines.jars import default_cache
+from connectors.errors import BadStoreSettings
 from connectors.gateway.keys import Tenant
 from connectors.gateway.settings import GatewaySettings
+from connectors.store.cassandra.settings import CassandraSettings, Tls, password_of
 from schemas.frozen import Frozen
 from sixfold.errors import BadSettings
 
@@ -35,6 +37,7 @@ class LogSection(Section):
     """The log.
 
     Attributes:
+        url: kafka://HOST:PORT,HOST:PORT, together with `store.url`; embedded if empty.
         synchronous: FULL: what is acknowledged survives a power failure; NORMAL: a crash.
         watermark_mb: appends are refused while less than this is free on the disk,
         max_queue_mb: or more than this waits to be committed.
@@ -43,11 +46,61 @@ class LogSection(Section):
             disk; `spill` in the data directory unless set.
     """
 
+    url: str = ""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     watermark_mb: Size = 256
     max_queue_mb: Count = 64
     max_lag_records: Count = 1_000_000
     spill: str = ""
+
+
+class StoreSection(Section):
+    """The store of views; see `connectors.store.cassandra.settings.CassandraSettings`.
+
+    Attributes:
+        url: cassandra://HOST:PORT,HOST:PORT/KEYSPACE, together with `log.url`; embedded if empty.
+        datacenter: whose nodes are asked; that of the first host if empty.
+        copies: of every row, if the keyspace has to be made; 0: 3, or 1 where there are fewer nodes.
+        user, password_file: who logs in; the password is the first line of a file.
+        tls: whether connections are encrypted.
+        ca: the file of the certificates that sign the servers'; those of the system if empty.
+        certificate, key: this client's own files, if the servers ask for them.
+        check_names: whether a server's certificate has to be for the address it is reached at.
+    """
+
+    url: str = ""
+    datacenter: str = ""
+    copies: Size = 0
+    user: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    check_names: bool = True
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+
+    def settings(self) -> CassandraSettings:
+        """As the store takes them.
+
+        Raises:
+            BadSettings: the address is none, or the password cannot be read.
+        """
+        try:
+            return CassandraSettings.of_url(
+                self.url,
+                datacenter=self.datacenter,
+                copies=self.copies or None,
+                user=self.user,
+                password=password_of(self.password_file) if self.password_file else "",
+                tls=self._tls() if self.tls else None,
+                timeout_s=self.timeout_s,
+            )
+        except BadStoreSettings as error:
+            raise BadSettings(f"store: {error}") from error
+
+    def _tls(self) -> Tls:
+        return Tls(self.ca, self.certificate, self.key, self.check_names)
 
 
 class VaultSection(Section):
@@ -153,6 +206,7 @@ class Settings(Section):
     data: Path = Path("data")
     tenant: Tenant = "main"
     log: LogSection = LogSection()
+    store: StoreSection = StoreSection()
     vault: VaultSection = VaultSection()
     gateway: GatewaySection = GatewaySection()
     links: LinksSection = LinksSection()
@@ -195,10 +249,32 @@ def load(file: Path = FILE, environment: Mapping[str, str] = os.environ) -> Sett
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{file}: {error}") from error
+    given = {name: _addressed(name, value) for name, value in given.items()}
     _convert(given, lambda path: _line(file, text, path))
     variables = _from(environment)
     merged = _merged(given, {path: value for path, (_, value) in variables.items()})
-    return _convert(merged, lambda path: variables[path][0] if path in variables else str(file))
+    settings = _convert(merged, lambda path: variables[path][0] if path in variables else str(file))
+    _check_pair(settings)
+    return settings
+
+
+def _check_pair(settings: Settings) -> None:
+    """Log and store are one of two pairs, since a commit has to reach both."""
+    log, store = settings.log.url, settings.store.url
+    if bool(log) != bool(store):
+        raise BadSettings(
+            f"log.url is {log!r} and store.url is {store!r}, which do not go together: set both, to "
+            "kafka://… and cassandra://…, or neither, for the embedded log and store"
+        )
+    if store:
+        settings.store.settings()
+        if not log.startswith("kafka://"):
+            raise BadSettings(f"log.url: {log!r} is no address of Kafka: kafka://HOST:PORT")
+
+
+def _addressed(name: str, value: Any) -> Any:
+    """The section that a name stands for which is given an address alone."""
+    return {"url": value} if name in _ADDRESSED and isinstance(value, str) else value
 
 
 def _convert(given: dict[str, Any], place: Any) -> Settings:
@@ -231,9 +307,14 @@ def _from(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         name = variable.removeprefix(_PREFIX).lower()
         section, _, rest = name.partition("_")
         path = f"{section}.{rest}" if section in sections and rest else name
+        if name in _ADDRESSED:
+            path = f"{name}.url"
         found[path] = (variable, value)
     return found
 
+
+# The address of these is all that has to be set of them: SIXFOLD_LOG=kafka://…
+_ADDRESSED = {"log", "store"}
 
 # Read elsewhere: secrets do not belong among the settings, which are shown.
 _NOT_SETTINGS = {"SIXFOLD_MASTER_KEY", "SIXFOLD_API_KEY", "SIXFOLD_URL"}

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from connectors.store.cassandra.settings import Tls
 from sixfold.errors import BadSettings
 from sixfold.gateway import _link_settings
+from sixfold.platform import Platform
 from sixfold.settings import load
 
 LINKS = """
@@ -75,3 +77,59 @@ def test_a_file_that_cannot_be_read_is_named(file: Path, tmp_path: Path) -> None
     for unreadable in (file, tmp_path):
         with pytest.raises(BadSettings, match=rf"^{re.escape(str(unreadable))} cannot be read"):
             load(unreadable, {})
+
+
+ELSEWHERE = {"SIXFOLD_LOG": "kafka://k:9092", "SIXFOLD_STORE": "cassandra://a,b:9043/views"}
+
+
+def test_log_and_store_are_given_by_their_addresses_with_settings_beside(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    more = {
+        "SIXFOLD_STORE_USER": "ann",
+        "SIXFOLD_STORE_PASSWORD_FILE": str(password),
+        "SIXFOLD_STORE_TLS": "true",
+        "SIXFOLD_STORE_CA": "ca.pem",
+        "SIXFOLD_STORE_COPIES": "5",
+    }
+    loaded = load(tmp_path / "none.toml", ELSEWHERE | more)
+    assert loaded.log.url == "kafka://k:9092"
+    store = loaded.store.settings()
+    assert (list(store.hosts), store.keyspace) == ([("a", 9042), ("b", 9043)], "views")
+    assert (store.user, store.password, store.copies) == ("ann", "secret", 5)
+    assert store.tls == Tls(ca="ca.pem")
+
+
+def test_a_file_may_name_the_address_alone_or_in_its_section(file: Path) -> None:
+    file.write_text("log = 'kafka://k'\n[store]\nurl = 'cassandra://a'\ndatacenter = 'here'\n")
+    loaded = load(file, {})
+    assert loaded.log.url == "kafka://k"
+    assert (loaded.store.url, loaded.store.datacenter) == ("cassandra://a", "here")
+
+
+@pytest.mark.parametrize("only", [*ELSEWHERE])
+def test_there_are_two_pairs_of_log_and_store(file: Path, only: str) -> None:
+    with pytest.raises(BadSettings, match=r"do not go together: set both.*or neither"):
+        load(file, {only: ELSEWHERE[only]})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"SIXFOLD_STORE": "postgres://a"}, "store: 'postgres://a' is no address of Cassandra"),
+        ({"SIXFOLD_LOG": "redis://a"}, "log.url: 'redis://a' is no address of Kafka"),
+        ({"SIXFOLD_STORE_PASSWORD_FILE": "/nowhere"}, "password: .*/nowhere"),
+        ({"SIXFOLD_STORE_TIMEOUT_S": "0"}, "SIXFOLD_STORE_TIMEOUT_S: store.timeout_s"),
+    ],
+)
+def test_wrong_addresses_are_refused(file: Path, wrong: dict[str, str], message: str) -> None:
+    with pytest.raises(BadSettings, match=message):
+        load(file, ELSEWHERE | wrong)
+
+
+def test_the_platform_does_not_take_another_store_than_it_was_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = load(tmp_path / "none.toml", ELSEWHERE | {"SIXFOLD_DATA": str(data)})
+    with pytest.raises(BadSettings, match="does not run on Kafka and Cassandra yet"):
+        Platform.create(settings)
+    assert not data.exists()
