@@ -4,6 +4,8 @@ A test may kill, pause or stop an engine: the next one finds it started again on
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +19,16 @@ from connectors.engines.kafka import Kafka
 from connectors.errors import ToolMissing
 
 E = TypeVar("E", bound=Engine)
+
+# A process of its own, which waits until the tests end, for when they are killed.
+_STOP_AT_THE_END = """
+import importlib, pathlib, sys
+module, kind, *folders = sys.argv[1:]
+engine = getattr(importlib.import_module(module), kind)(*map(pathlib.Path, folders))
+sys.stdin.read()
+engine.resume()
+engine.stop()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +62,19 @@ def _running(engine: E) -> Iterator[E]:
         engine.start()
     except ToolMissing as error:
         pytest.skip(str(error))
-    yield engine
+    kind = type(engine)
+    names = [kind.__module__, kind.__name__, str(engine.directory), str(engine.cache)]
+    with subprocess.Popen(
+        [sys.executable, "-c", _STOP_AT_THE_END, *names],
+        stdin=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    ):
+        yield engine
+        _stop(engine)
+
+
+def _stop(engine: Engine) -> None:
     engine.resume()
     engine.stop()
 
