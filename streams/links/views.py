@@ -65,6 +65,8 @@ def availability_of(link: Link, now_ms: int) -> Availability:
 class LinkListing(View):
     """A tenant's links in the order of their creation, month by month."""
 
+    BUCKETS: ClassVar[int] = 16  # millions in a month
+
     month: Partition[str]  # YYYY-MM
     created_ms: Clustering[int]
     link: Clustering[str]
@@ -97,6 +99,7 @@ class Alias(View):
     """Every custom alias, for the filters of gateways."""
 
     GLOBAL: ClassVar[bool] = True
+    BUCKETS: ClassVar[int] = 16
 
     scope: Partition[str]  # always ALL
     link: Clustering[str]
