@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 
 from batch.backlog import Offsets, Stretch, archived, covered, ends, stretches
 from batch.duck import connect
 from batch.errors import LakeError, Overtaken
 from batch.lake import Lake, Table
-from batch.rows import RowMaker, Tally, repeat_window, without_repeats
+from batch.repeats import Repeats
+from batch.rows import RowMaker, Tally
 from streams.log import Log
 
 # How often in a row a commit may lose although no other archiver has advanced.
@@ -98,10 +100,12 @@ class _Archiver:
             since = self._since(table, until)
             conflicts, before = (conflicts + 1 if since == before else 0), since
             try:
-                for stretch in stretches(self._log, topic, since, until):
-                    tally += self._append(table, maker, stretch)
-                    self._done += sum(map(len, stretch))
-                    self._on_progress(Progress(topic, min(self._done, self._total), self._total))
+                with self._repeats(table) as repeats:
+                    for stretch in stretches(self._log, topic, since, until):
+                        rows, made = _made(maker, repeats, stretch)
+                        table.append(rows, self._log.incarnation, covered(stretch))
+                        tally += made
+                        self._show(topic, stretch)
             except Overtaken:
                 continue
             return tally
@@ -110,14 +114,13 @@ class _Archiver:
             "let other jobs finish, then archive again"
         )
 
-    def _append(self, table: Table, maker: RowMaker, stretch: Stretch) -> Tally:
-        rows, tally = maker.make(stretch)
-        if len(rows):
-            earlier = table.relations(repeat_window(rows))
-            rows = without_repeats(self._connection, rows, earlier)
-            tally.duplicates, tally.rows = tally.rows - len(rows), len(rows)
-        table.append(rows, self._log.incarnation, covered(stretch))
-        return tally
+    def _repeats(self, table: Table) -> Repeats:
+        topic = self._lake.catalog.topics[table.topic]
+        return Repeats(self._connection, topic, table, self._log.incarnation)
+
+    def _show(self, topic: str, stretch: Stretch) -> None:
+        self._done += sum(map(len, stretch))
+        self._on_progress(Progress(topic, min(self._done, self._total), self._total))
 
     def _left(self, topic: str) -> int:
         """About how many records of a topic there are to move."""
@@ -128,3 +131,11 @@ class _Archiver:
     def _since(self, table: Table, until: Offsets) -> Offsets:
         """Where to go on in each partition; another archiver may be beyond `until`."""
         return archived(table, self._log) if until else {}
+
+
+def _made(maker: RowMaker, repeats: Repeats, stretch: Stretch) -> tuple[pa.Table, Tally]:
+    """The rows of a stretch, each event once, and what became of its records."""
+    rows, tally = maker.make(stretch)
+    kept = repeats.drop(rows)
+    tally.rows, tally.duplicates = len(kept), len(rows) - len(kept)
+    return kept, tally

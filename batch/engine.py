@@ -1,8 +1,9 @@
 """SQL over the lake and what the log has beyond it, by DuckDB."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -12,7 +13,9 @@ from batch.columns import COMMON_COLUMNS
 from batch.duck import DEFAULT_MEMORY_LIMIT, connect
 from batch.errors import QueryError
 from batch.lake import Lake
-from batch.rows import RowMaker, repeat_window, without_repeats
+from batch.queries import Query, views
+from batch.repeats import Repeats
+from batch.rows import RowMaker
 from streams.log import Log
 
 # The envelopes of all topics' events.
@@ -26,6 +29,8 @@ _BATCH_ROWS = 10_000
 
 class Engine:
     """Runs queries; every archived topic is a table, and `events` has what all have in common.
+
+    There also are the views of `batch.queries` whose tables there are.
 
     A topic is read when it is first queried, and stays as it was then. For one thread.
     """
@@ -41,6 +46,12 @@ class Engine:
         self._connection = connect(lake.directory, memory_limit)
         self._connection.execute("CREATE SCHEMA tail")
         self._made: set[str] = set()
+        # By name, with the tables that each reads.
+        self._views = {
+            view.name: (view, tables)
+            for view in views()
+            if (tables := self._connection.get_table_names(view.sql)) <= set(lake.topics)
+        }
 
     def __enter__(self) -> "Engine":
         return self
@@ -78,14 +89,25 @@ class Engine:
 
     def _make_tables(self, words: set[str]) -> None:
         """Make the tables that a query may mean: those whose names are among its words."""
-        wants_all = EVENTS in words or words & _LISTINGS
+        wants_list = bool(words & _LISTINGS)
+        named = [view for name, view in self._views.items() if wants_list or name in words]
+        wanted = words.union(*(tables for _, tables in named))
+        wants_all = EVENTS in words or wants_list
         for topic in self._lake.topics:
-            if topic not in self._made and (wants_all or topic in words):
-                self._make_table(topic)
-                self._made.add(topic)
-        if wants_all and EVENTS not in self._made:
-            self._make_events()
-            self._made.add(EVENTS)
+            if wants_all or topic in wanted:
+                self._make_once(topic, partial(self._make_table, topic))
+        if wants_all:
+            self._make_once(EVENTS, self._make_events)
+        for view, _ in named:
+            self._make_once(view.name, partial(self._make_view, view))
+
+    def _make_once(self, name: str, make: Callable[[], None]) -> None:
+        if name not in self._made:
+            make()
+            self._made.add(name)
+
+    def _make_view(self, view: Query) -> None:
+        self._connection.execute(f'CREATE VIEW "{view.name}" AS {view.sql}')
 
     def _make_table(self, topic: str) -> None:
         """A view of one version of the topic's table and of what the log had beyond that."""
@@ -95,13 +117,11 @@ class Engine:
         maker = RowMaker(self._connection, self._lake.catalog, topic)
         tail = f'tail."{topic}"'
         self._write_tail(f"CREATE TABLE {tail} AS", maker.make(())[0])
-        for stretch in stretches(self._log, topic, since, until):
-            rows, _ = maker.make(stretch)
-            if len(rows):
-                earlier = [*table.relations(repeat_window(rows)), tail]
-                self._write_tail(
-                    f"INSERT INTO {tail}", without_repeats(self._connection, rows, earlier)
-                )
+        declared = self._lake.catalog.topics[topic]
+        with Repeats(self._connection, declared, table, self._log.incarnation) as repeats:
+            for stretch in stretches(self._log, topic, since, until):
+                rows = repeats.drop(maker.make(stretch)[0], before=[tail])
+                self._write_tail(f"INSERT INTO {tail}", rows)
         parts = " UNION ALL BY NAME ".join(f"FROM {part}" for part in [tail, *table.relations()])
         self._connection.execute(f'CREATE VIEW "{topic}" AS {parts}')
 
@@ -123,7 +143,7 @@ class Engine:
         try:
             yield
         except duckdb.CatalogException as error:
-            tables = ", ".join([*sorted(self._lake.topics), EVENTS])
+            tables = ", ".join([*sorted(self._lake.topics), EVENTS, *self._views])
             raise QueryError(f"{error}\nThe tables are {tables}.") from error
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise QueryError(str(error)) from error

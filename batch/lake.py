@@ -1,7 +1,7 @@
 """The lake: a Delta table per archived topic, in directories of their own.
 
 Rows are appended to the place `recent`, from which they can be moved into months and buckets of
-their subjects. Statistics are kept of the time alone: those of other columns would put pseudonyms
+their subjects. Statistics are kept of times alone: those of other columns would put pseudonyms
 into Delta's own log, which no erasure rewrites.
 """
 
@@ -19,7 +19,10 @@ from schemas.catalog import Catalog
 
 RECENT = "recent"
 
-_CONFIGURATION = {"delta.dataSkippingStatsColumns": "time_ms"}
+_CONFIGURATION = {"delta.dataSkippingStatsColumns": "time_ms,appended_ms"}
+# Under which name it is noted how many appends there were, of all logs together.
+_APPENDS = "appends"
+
 _WRITER = WriterProperties(compression="ZSTD")
 
 
@@ -59,12 +62,15 @@ class Table:
             self._delta = DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
         except (DeltaError, OSError) as error:
             raise LakeError(f"the table {path} cannot be read: {error}") from error
+        self._count = self._reached(_APPENDS)
 
     def archived(self, incarnation: str, partition: int) -> int:
         """The offset of a log's first record that is not archived."""
-        if self._delta is None:
-            return 0
-        return self._delta.transaction_version(self._application(incarnation, partition)) or 0
+        return self._reached(f"{incarnation}/{self.topic}/{partition}")
+
+    def has_others(self, incarnation: str) -> bool:
+        """Whether logs of other incarnations were archived into it."""
+        return self._reached(_APPENDS) != self._reached(f"{incarnation}/{self.topic}")
 
     def relations(self, where: str = "true") -> list[str]:
         """Its rows as a relation of DuckDB's SQL; none if it has no files.
@@ -101,6 +107,7 @@ class Table:
             # for conflicts between that version and its commit only.
             delta = self._delta = self._delta or self._create(placed.schema)
             self._refuse_archived(incarnation, offsets)
+            self._count += 1
             write_deltalake(
                 delta,
                 placed,
@@ -108,10 +115,7 @@ class Table:
                 schema_mode="merge",
                 writer_properties=_WRITER,
                 commit_properties=CommitProperties(
-                    app_transactions=[
-                        Transaction(self._application(incarnation, partition), span.stop)
-                        for partition, span in offsets.items()
-                    ]
+                    app_transactions=self._transactions(incarnation, offsets)
                 ),
             )
         except CommitFailedError as error:
@@ -136,9 +140,21 @@ class Table:
 
     def _refuse_archived(self, incarnation: str, offsets: Mapping[int, range]) -> None:
         """The version at hand moves on with each commit, over those of others, too."""
+        if self._reached(_APPENDS) != self._count:
+            raise Overtaken(f"{self.topic} was archived meanwhile")
         for partition, span in offsets.items():
             if self.archived(incarnation, partition) != span.start:
                 raise Overtaken(f"{self.topic}/{partition} was archived meanwhile")
 
-    def _application(self, incarnation: str, partition: int) -> str:
-        return f"{incarnation}/{self.topic}/{partition}"
+    def _transactions(self, incarnation: str, offsets: Mapping[int, range]) -> list[Transaction]:
+        """What one append notes; of two at once, Delta refuses one for having the same notes."""
+        log = f"{incarnation}/{self.topic}"
+        return [
+            Transaction(_APPENDS, self._count),
+            Transaction(log, self._reached(log) + 1),
+            *(Transaction(f"{log}/{partition}", span.stop) for partition, span in offsets.items()),
+        ]
+
+    def _reached(self, application: str) -> int:
+        """The number that was noted last under a name; 0 if none was."""
+        return (self._delta and self._delta.transaction_version(application)) or 0

@@ -1,4 +1,8 @@
-"""The queries that come with the platform: `sql/<system>/<name>.sql`, described by a comment."""
+"""The SQL that comes with the platform, described by a comment.
+
+`sql/<system>/<name>.sql` are queries, `sql/<system>/views/<name>.sql` are views that queries may use
+like tables.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +14,10 @@ _DIRECTORY = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query.
+    """A query, or a view.
 
     Attributes:
-        name: `<system>/<name>`.
+        name: `<system>/<name>`, of a view `<name>`.
         description: the comment that it begins with.
     """
 
@@ -24,7 +28,15 @@ class Query:
 
 def queries() -> list[Query]:
     """All of them, by name."""
-    return [_read(path) for path in sorted(_DIRECTORY.glob("*/*.sql"))]
+    return [
+        _read(path, f"{path.parent.name}/{path.stem}")
+        for path in sorted(_DIRECTORY.glob("*/*.sql"))
+    ]
+
+
+def views() -> list[Query]:
+    """All views, by name, which is without a system: it is used in SQL."""
+    return [_read(path, path.stem) for path in sorted(_DIRECTORY.glob("*/views/*.sql"))]
 
 
 def query(name: str) -> Query:
@@ -40,11 +52,11 @@ def query(name: str) -> Query:
         raise UnknownQuery(f"no query {name!r}; there are: {', '.join(known)}") from None
 
 
-def _read(path: Path) -> Query:
+def _read(path: Path, name: str) -> Query:
     sql = path.read_text("utf-8")
     comment = []
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
         comment.append(line.removeprefix("--").strip())
-    return Query(f"{path.parent.name}/{path.stem}", " ".join(comment), sql)
+    return Query(name, " ".join(comment), sql)

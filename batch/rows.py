@@ -1,4 +1,4 @@
-"""From records to rows: exactly those that a fold can read, each event once."""
+"""From records to rows: exactly those that a fold can read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,6 @@ from batch.columns import rows_sql
 from schemas.catalog import Catalog
 from schemas.errors import SchemaError, UnknownEventType
 from streams.log import Records
-
-# An event may come twice: appended again after a lost answer or by a spill, or restored from a
-# backup. Its id is the same then, and its time at most so far away.
-_REPEAT_WINDOW_MS = 24 * 60 * 60 * 1000
 
 _PLACES = pa.schema(
     [("partition", pa.int32()), ("offset", pa.int64()), ("appended_ms", pa.int64())]
@@ -103,44 +99,3 @@ class RowMaker:
             tally.malformed += 1
             return False
         return True
-
-
-def repeat_window(rows: pa.Table) -> str:
-    """SQL for where an earlier copy of one of these rows (not none of them) would be."""
-    bounds = pc.min_max(rows["time_ms"]).as_py()
-    since_ms, until_ms = bounds["min"] - _REPEAT_WINDOW_MS, bounds["max"] + _REPEAT_WINDOW_MS
-    return f"time_ms BETWEEN {since_ms} AND {until_ms}"
-
-
-def without_repeats(
-    connection: duckdb.DuckDBPyConnection, rows: pa.Table, before: Sequence[str]
-) -> pa.Table:
-    """The first row of each event, unless it is there before.
-
-    An event's repeats have its key, hence its partition. An id is one within a tenant.
-
-    Args:
-        before: relations of SQL with the rows that came before.
-    """
-    connection.register("rows", rows)
-    repeats = connection.sql(_repeats_sql(before)).to_arrow_table()
-    if len(repeats):
-        connection.register("repeats", repeats)
-        rows = connection.sql(
-            'FROM rows ANTI JOIN repeats USING (partition, "offset")'
-        ).to_arrow_table()
-        connection.unregister("repeats")
-    connection.unregister("rows")
-    return rows
-
-
-def _repeats_sql(before: Sequence[str]) -> str:
-    among_themselves = (
-        'SELECT partition, "offset" FROM rows QUALIFY '
-        'row_number() OVER (PARTITION BY partition, tenant, id ORDER BY "offset") > 1'
-    )
-    of_earlier = (
-        f'SELECT partition, "offset" FROM rows SEMI JOIN {relation} USING (partition, tenant, id)'  # noqa: S608
-        for relation in before
-    )
-    return " UNION ".join([among_themselves, *of_earlier])

@@ -48,7 +48,7 @@ _COUNTRIES = ("DE", "FR", "JP", "BR", "US")
 
 _COUNTS = """
 SELECT link AS key, count(*) FILTER (kind = 'human') AS clicks, count(*) FILTER (kind = 'bot') AS bots
-FROM clicks WHERE type = 'link.clicked' GROUP BY link ORDER BY clicks DESC, link
+FROM counted_clicks GROUP BY link ORDER BY clicks DESC, link
 """
 
 

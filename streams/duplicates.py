@@ -24,8 +24,11 @@ Reached = tuple[int, int]
 # The source of a requeued record: it is for the fold that rejected it alone, others have applied it.
 REQUEUED_FOR = "requeue/"
 
+# The causes that a spill gives what it drains; a crash may repeat that.
+SPILLED = "spill-"
+
 # The sources of those who may say the same again, under the same id.
-_REPEATING = ("client/", "tick/")
+REPEATING = ("client/", "tick/")
 
 KEPT_MS = 7 * 86_400_000
 
@@ -157,7 +160,7 @@ class Duplicates:
 
 def is_known_by_id(event: Event[Any]) -> bool:
     """Whether a repeat of an event has the same id and nothing else that tells."""
-    return event.cause is None and event.source.startswith(_REPEATING)
+    return event.cause is None and event.source.startswith(REPEATING)
 
 
 def _place(offset: str, ordinal: int) -> Reached | None:

@@ -11,7 +11,7 @@ from connectors.log.spillfile import Frame
 from schemas.catalog import Catalog
 from schemas.envelope import encode
 from schemas.errors import SchemaError
-from streams.duplicates import is_known_by_id
+from streams.duplicates import SPILLED, is_known_by_id
 from streams.log import Entry
 
 
@@ -19,7 +19,7 @@ def recognisable(catalog: Catalog, frame: Frame) -> Iterator[Entry]:
     """The entries of a frame, with causes where they need one."""
     for number, entry in enumerate(frame.entries, frame.first):
         if entry.topic in catalog.topics:
-            cause = f"spill-{frame.series}-{entry.topic}/{entry.partition}/{number}"
+            cause = f"{SPILLED}{frame.series}-{entry.topic}/{entry.partition}/{number}"
             yield entry._replace(value=_caused(catalog, entry, cause))
         else:
             yield entry

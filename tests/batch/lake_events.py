@@ -19,7 +19,7 @@ from schemas.partition import partition_of
 from schemas.topic import Topic
 from streams.log import Entry
 
-ORDERS = Topic("orders", partitions=2)
+ORDERS = Topic("orders", partitions=2, deduplicated=True)
 RETURNS = Topic("returns", partitions=1)
 CARTS = Topic("carts", partitions=1, archived=False)
 
@@ -88,8 +88,9 @@ def value(data: Data, catalog: Catalog = CATALOG, **envelope: Any) -> bytes:
 
 
 def placed(n: int, **envelope: Any) -> bytes:
-    """The n-th order, a second after the one before."""
-    fields = {"id": f"id-{n}", "time": NOON + timedelta(seconds=n)} | envelope
+    """The n-th order, a second after the one before, as a client posts it."""
+    fields = {"id": f"id-{n}", "source": "client/till", "time": NOON + timedelta(seconds=n)}
+    fields |= envelope
     return value(OrderPlaced(f"order {n}"), **fields)
 
 

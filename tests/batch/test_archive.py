@@ -108,9 +108,9 @@ def test_an_event_that_was_appended_again_later_is_archived_once(lake, log, orde
 
 
 def test_the_first_of_two_appends_is_the_one_that_stays(lake, log, rows):
-    append(log, "orders", 0, placed(1, source="first"), placed(1, source="second"))
+    append(log, "orders", 0, placed(1, source="client/1"), placed(1, source="client/2"))
     archive(lake, log)
-    assert rows("SELECT source FROM orders") == [{"source": "first"}]
+    assert rows("SELECT source FROM orders") == [{"source": "client/1"}]
 
 
 def test_tenants_may_have_events_of_the_same_id(lake, log, orders):

@@ -56,7 +56,7 @@ STEPS = [
     (lakes.DeltaTable, "create"),
     (lakes, "write_deltalake"),
     (archiving.RowMaker, "make"),
-    (archiving, "without_repeats"),
+    (archiving.Repeats, "drop"),
     (lakes.Table, "append"),
 ]
 

@@ -1,6 +1,6 @@
 -- Human clicks per country, device and browser.
 SELECT country, device, browser, count(*) AS human_clicks
-FROM clicks
-WHERE type = 'link.clicked' AND kind = 'human'
+FROM counted_clicks
+WHERE kind = 'human'
 GROUP BY country, device, browser
 ORDER BY human_clicks DESC, country, device, browser

@@ -1,6 +1,6 @@
 -- Clicks per day that were no human's, by what made them (bot or preview), and of how many links.
 SELECT date, kind, count(*) AS clicks, count(DISTINCT link) AS links
-FROM clicks
-WHERE type = 'link.clicked' AND kind <> 'human'
+FROM counted_clicks
+WHERE kind <> 'human'
 GROUP BY date, kind
 ORDER BY date, kind

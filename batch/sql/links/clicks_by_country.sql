@@ -1,6 +1,6 @@
 -- Human clicks per country, with its visitors (per day); NULL is not known.
 SELECT country, count(*) AS human_clicks, count(DISTINCT visitor) AS visitors
-FROM clicks
-WHERE type = 'link.clicked' AND kind = 'human'
+FROM counted_clicks
+WHERE kind = 'human'
 GROUP BY country
 ORDER BY human_clicks DESC, country

@@ -4,7 +4,6 @@ SELECT
     count(*) AS clicks,
     count(*) FILTER (WHERE kind = 'human') AS human_clicks,
     count(DISTINCT visitor) FILTER (WHERE kind = 'human') AS visitors
-FROM clicks
-WHERE type = 'link.clicked'
+FROM counted_clicks
 GROUP BY date
 ORDER BY date

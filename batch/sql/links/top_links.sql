@@ -5,8 +5,8 @@ SELECT
     count(*) AS human_clicks,
     count(DISTINCT visitor) AS visitors,
     max(time) AS last_clicked
-FROM clicks
-WHERE type = 'link.clicked' AND kind = 'human'
+FROM counted_clicks
+WHERE kind = 'human'
 GROUP BY tenant, link
 ORDER BY human_clicks DESC, tenant, link
 LIMIT 100
