@@ -27,7 +27,7 @@ def uuid7(time_ms: int) -> str:
     return _layout(time_ms, _random.getrandbits(74))
 
 
-def derived_id(time_ms: int, *parts: str | int) -> str:
+def derived_id(time_ms: int, *parts: str | int | bytes) -> str:
     """A UUID with version 7's layout that is the same whenever time and parts are."""
     # msgpack writes lengths, so ("ab", "c") and ("a", "bc") are told apart whatever is in them.
     hashed = blake2b(msgspec.msgpack.encode(parts), digest_size=10).digest()

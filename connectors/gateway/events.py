@@ -61,8 +61,9 @@ async def post_events(
 ) -> PostedEvents:
     """Append events, all or none; with `partial`, those that are not refused.
 
-    Persons are named in `data` as the tenant names them; the log knows pseudonyms only. Events of
-    a repeated request (`Idempotency-Key`) are dropped, on topics that are deduplicated.
+    Persons are named in `data` as the tenant names them; the log knows pseudonyms only. With an
+    `Idempotency-Key`, events that come again with the same bytes at the same place of the request
+    are dropped for 7 days, on topics that are deduplicated; others under that key are new ones.
     """
     posted = split(await request.body(), request.content_type[0])
     taken, errors = await asyncio.to_thread(intake.take, posted, log.origin, log.ids)

@@ -85,7 +85,7 @@ class Intake:
         taken, errors = [], []
         for index, raw in enumerate(posted):
             try:
-                taken.append(Taken(index, *self._take(raw, origin, ids.at(index))))
+                taken.append(Taken(index, *self._take(raw, origin, ids.at(index, raw))))
             except Refused as refused:
                 errors.append(msgspec.structs.replace(refused.error, index=index))
         return taken, errors

@@ -223,6 +223,19 @@ def test_a_repeated_request_makes_the_same_ids(api):
     assert UUID(one[0]["id"]).version == 7
 
 
+def test_another_body_under_the_same_idempotency_key_is_other_events(api):
+    headers = {"Idempotency-Key": "reused"}
+    ids = [
+        [
+            event["id"]
+            for event in api.client.post(EVENTS, json=body, headers=headers).json()["events"]
+        ]
+        for body in ([vote(1), vote(2)], [vote(1), vote(3)])
+    ]
+    assert ids[0][0] == ids[1][0]
+    assert ids[0][1] != ids[1][1]
+
+
 def test_ids_differ_between_keys_tenants_and_requests(api):
     other = api.as_(api.new_key("other", "events:write"))
     ids = [
