@@ -57,6 +57,11 @@ def apache_log(
         print(msgspec.json.encode(imported).decode())
     else:
         show(imported)
+    if imported.malformed == imported.lines > 0:
+        raise SixfoldError(
+            f"no line of {file} is one of an access log in the common or combined format: "
+            "is it the right file?"
+        )
 
 
 def _tenant(name: str) -> str:

@@ -243,6 +243,17 @@ def test_what_cannot_be_read_is_said_and_makes_nothing(commands: Commands, tmp_p
     assert not commands.data.exists()
 
 
+def test_a_file_without_a_single_good_line_is_an_error(commands: Commands, tmp_path: Path) -> None:
+    file = written(tmp_path, "nonsense\n" * 3)
+    for arguments in ((), ("--json",), ()):
+        refusal = commands.refused(
+            "import", "apache-log", str(file), "--base-url", BASE, *arguments
+        )
+        assert refusal.startswith(f"no line of {file} is one of an access log")
+    empty = written(tmp_path, "", "empty.log")
+    assert "0 lines read" in commands.run("import", "apache-log", str(empty), "--base-url", BASE)
+
+
 @pytest.mark.parametrize("base_url", ["javascript:alert(1)", "www.example", "https://a:b@c.de/"])
 def test_links_of_an_import_lead_where_links_may_lead(
     commands: Commands, tmp_path: Path, base_url: str
