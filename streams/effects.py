@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ from schemas.event import Data
 from streams.cursor import NO_TENANT, NOWHERE, Cursor
 from streams.errors import FoldError
 from streams.sealing import ViewSealer
-from streams.views import Key, View, shape_of
+from streams.views import MAX_KEY_CHARS, Key, View, shape_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _MIN, _MAX = -(1 << 63), (1 << 63) - 1
@@ -90,7 +90,7 @@ class Effects:
 
         Raises:
             FoldError: one has personal fields of nobody.
-            OverflowError, TypeError: one cannot.
+            OverflowError, TypeError: one cannot, or not in every store.
         """
         for targets in self._of_tenant.values():
             for target in targets.values():
@@ -135,7 +135,7 @@ class Effects:
 class _Target:
     """Where changed rows of one view and tenant are collected, by the values of their keys."""
 
-    __slots__ = ("_integers", "_sealer", "key", "rows", "tenant")
+    __slots__ = ("_integers", "_is_whole", "_sealer", "_texts", "key", "rows", "tenant")
 
     def __init__(self, view: type[View], tenant: str, sealer: ViewSealer | None) -> None:
         shape = shape_of(view)
@@ -144,6 +144,8 @@ class _Target:
         self.rows: dict[Any, View | None] = {}
         self._sealer = sealer
         self._integers = shape.integers
+        self._texts = shape.texts
+        self._is_whole = len(shape.key) == 1  # then keys are values, and no tuples of them
 
     def check(self) -> None:
         _encode(list(self.rows.values()))
@@ -151,9 +153,13 @@ class _Target:
             self._sealer.check(self.rows.values())
         if self._integers:
             for key in self.rows:
-                whole = key if isinstance(key, tuple) else (key,)
+                whole = (key,) if self._is_whole else key
                 if not all(_MIN <= whole[i] <= _MAX for i in self._integers):
                     raise OverflowError("an integer in a key has more than 64 bits")
+        for i in self._texts:
+            texts = self.rows if self._is_whole else map(itemgetter(i), self.rows)
+            if max(map(len, texts), default=0) > MAX_KEY_CHARS:
+                raise OverflowError(f"a text in a key has more than {MAX_KEY_CHARS} characters")
 
 
 def _sealed(

@@ -35,6 +35,9 @@ Clustering = Annotated[T, _CLUSTERING]
 
 Key = tuple[Any, ...]
 
+# Cassandra takes 65,535 bytes of a partition key; this is four such parts, of four bytes each.
+MAX_KEY_CHARS = 4_000
+
 
 class View(Frozen):
     """Base class of view rows: partition keys first, then clustering keys, then the rest.
@@ -62,6 +65,7 @@ class ViewShape:
         name: the table's name, in snake case.
         partition, clustering, values: names of fields, in order.
         integers: which parts of the key are integers; stores have 64 bits for them.
+        texts: which are texts or bytes; stores take up to `MAX_KEY_CHARS` of each.
     """
 
     name: str
@@ -70,6 +74,7 @@ class ViewShape:
     clustering: tuple[str, ...]
     values: tuple[str, ...]
     integers: tuple[int, ...]
+    texts: tuple[int, ...]
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -88,6 +93,7 @@ def shape_of(view: type[View]) -> ViewShape:
     partition = tuple(f for f, annotation in fields.items() if has_marker(annotation, _PARTITION))
     clustering = tuple(f for f, annotation in fields.items() if has_marker(annotation, _CLUSTERING))
     names = tuple(fields)
+    key = [fields[name] for name in partition + clustering]
     if not partition:
         raise FoldError(f"view {view.__name__}: mark at least one field as Partition[…]")
     if names[: len(partition) + len(clustering)] != partition + clustering:
@@ -102,8 +108,11 @@ def shape_of(view: type[View]) -> ViewShape:
         partition=partition,
         clustering=clustering,
         values=names[len(partition) + len(clustering) :],
-        integers=tuple(
-            i for i, name in enumerate(partition + clustering) if mentions_type(fields[name], int)
+        integers=tuple(i for i, part in enumerate(key) if mentions_type(part, int)),
+        texts=tuple(
+            i
+            for i, part in enumerate(key)
+            if mentions_type(part, str) or mentions_type(part, bytes)
         ),
     )
 

@@ -18,7 +18,7 @@ from connectors.store.cassandra.session import Session
 from connectors.store.cassandra.views import CassandraViews
 from streams.commit import Commit
 from streams.errors import FoldError, LogUnavailable, StoreUnavailable
-from streams.views import Clustering, Page, Partition, View
+from streams.views import MAX_KEY_CHARS, Clustering, Page, Partition, View
 
 TOTALS = fold_of("totals", Total)
 TIMEOUT_S = 60
@@ -113,6 +113,18 @@ def test_rows_that_are_not_kept_vanish(session):
     pair.write(pair.prepare(passing).active, {Passing: {("acme", ("a",)): Passing("a")}})
     assert pair.get(Passing, "a") == Passing("a")
     eventually(lambda: pair.get(Passing, "a") is None)
+
+
+def test_the_longest_keys_that_folds_may_write_are_stored(session):
+    class Long(View):
+        a: Partition[str]
+        b: Partition[str]
+        c: Clustering[str]
+
+    pair = cassandra_pair(session, long := fold_of("long", Long))
+    row = Long(*("💧" * MAX_KEY_CHARS for _ in range(3)))
+    pair.write(pair.prepare(long).active, {Long: {("acme", (row.a, row.b, row.c)): row}})
+    assert pair.slice(Long, row.a, row.b) == [row]
 
 
 def test_a_partition_that_is_cut_into_buckets_is_several_partitions(session):
@@ -241,11 +253,12 @@ class Writing(threading.Thread):
                 self.acknowledged += 1
 
 
-def test_what_was_acknowledged_is_there_after_kills(cassandra, session, generation, rows):
+@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.soak)])
+def test_what_was_acknowledged_is_there_after_kills(cassandra, session, generation, rows, kills):
     writing = Writing(rows, generation)
     writing.start()
     try:
-        for _ in range(2):
+        for _ in range(kills):
             so_far = writing.acknowledged
             eventually(lambda so_far=so_far: writing.acknowledged >= so_far + 30)
             cassandra.kill()

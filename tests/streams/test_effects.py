@@ -8,7 +8,7 @@ from hits import HITS, Hits, ThirdReached
 from streams.cursor import Cursor
 from streams.effects import Effects
 from streams.errors import FoldError
-from streams.views import Clustering, Partition, View
+from streams.views import MAX_KEY_CHARS, Clustering, Partition, View
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -110,7 +110,16 @@ def test_without_a_current_record_there_are_no_effects(cursor: Cursor, out: Effe
             touch()
 
 
-@pytest.mark.parametrize("row", [Hits("a", 1 << 70, 1), Pair("a", 1 << 63), Pair("a", -(1 << 64))])
+@pytest.mark.parametrize(
+    "row",
+    [
+        Hits("a", 1 << 70, 1),
+        Pair("a", 1 << 63),
+        Pair("a", -(1 << 64)),
+        Pair("a" * (MAX_KEY_CHARS + 1), 1),
+        Shared("a" * (MAX_KEY_CHARS + 1), 1),
+    ],
+)
 def test_rows_that_cannot_be_stored_are_found_before_they_are_accepted(out: Effects, row: View):
     out.put(row)
     with pytest.raises(OverflowError):
