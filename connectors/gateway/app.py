@@ -28,6 +28,7 @@ from connectors.gateway.log import Log, position_header, trace_of
 from connectors.gateway.metrics import App, measured
 from connectors.gateway.openapi import complete, openapi
 from connectors.gateway.overload import Overload
+from connectors.gateway.parameters import note_parameters, refuse_unknown
 from connectors.gateway.problems import HANDLERS
 from connectors.gateway.readiness import Check, Readiness
 from connectors.gateway.settings import GatewaySettings
@@ -98,7 +99,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
             ),
             *routes,
         ],
-        guards=[authenticator.authorize, deps.overload.admit],
+        guards=[authenticator.authorize, refuse_unknown, deps.overload.admit],
         dependencies={
             "caller": Provide(_caller, sync_to_thread=False),
             "log": Provide(scoped.log, sync_to_thread=False),
@@ -117,6 +118,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         state=State({"public_url": settings.public_url}),
     )
     _check_access(app)
+    note_parameters(app)
     complete(app)
     return measured(cast(App, app))
 

@@ -219,6 +219,22 @@ def test_parameters_of_a_wrong_type_are_named(walk: Walk) -> None:
     assert tried >= 15
 
 
+def test_unknown_parameters_are_refused_by_their_names(walk: Walk) -> None:
+    for operation in walk.operations:
+        if operation.scope is not None:
+            body = {"json": altered(operation)} if str(operation) in GOOD else {}
+            answer = walk.send(operation, params={"tagg": "x"}, **body)
+            assert named(answer, "tagg"), (str(operation), answer.text)
+            assert all(name in answer.json()["detail"] for name in operation.query), operation
+
+
+def test_short_links_take_whatever_parameters_others_have_added(walk: Walk) -> None:
+    link = walk.client.post("/api/v1/urls", json=LINK).json()["key"]
+    for method in ("GET", "HEAD"):
+        answer = walk.client.request(method, f"/{link}", params={"fbclid": "x"})
+        assert answer.status_code == 302
+
+
 def test_a_position_that_is_none_is_refused_wherever_it_is_looked_at(walk: Walk) -> None:
     for operation in walk.operations:
         if operation.method == "get" and operation.scope is not None:
