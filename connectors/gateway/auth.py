@@ -24,15 +24,7 @@ from streams.views import ViewStore
 
 ADMIN = "admin"  # everything, in every tenant
 SCOPES = frozenset(
-    {
-        "events:write",
-        "links:read",
-        "links:write",
-        "links:delete",
-        "keys:admin",
-        "sql:read",
-        ADMIN,
-    }
+    {"events:write", "links:read", "links:write", "links:delete", "keys:admin", ADMIN}
 )
 
 # A revoked key is refused within a second: half of it for this cache, half for the view to follow.
