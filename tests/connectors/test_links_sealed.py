@@ -77,7 +77,13 @@ def test_a_sealed_link_redirects_and_is_shown_as_any_other(api: Api):
 
 
 def test_an_ordinary_link_is_not_sealed(api: Api):
-    assert api.make(owner="ann")["sealed"] is False
+    assert api.make()["sealed"] is False
+
+
+def test_a_link_that_is_not_sealed_has_no_owner(api: Api):
+    answer = api.acme.post(URLS, json={"long_url": SECRET, "owner": "ann"})
+    assert problem(answer) == (400, ["owner"])
+    assert "sealed" in answer.json()["detail"]
 
 
 def test_it_ends_as_any_other(api: Api):

@@ -116,7 +116,7 @@ class LinkApi:
             index: which of the request's links it is.
 
         Raises:
-            RuleBroken: it is sealed and nobody's, or its owner cannot be.
+            RuleBroken: it is sealed and nobody's, or has an owner and is not sealed, or that cannot be.
         """
         by = await self._owner(body, client)
         reference = _reference(body, client, index)
@@ -136,6 +136,8 @@ class LinkApi:
                     "name the owner, or send the token of a user",
                 )
             return caller.subject
+        if not body.sealed:
+            raise RuleBroken("owner", "goes with sealed: links of others belong to the tenant")
         if caller.subject is not None:
             raise RuleBroken("owner", "is whoever is signed in: leave it out")
         try:

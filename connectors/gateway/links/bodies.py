@@ -51,7 +51,8 @@ class NewLink(LinkFields, kw_only=True):
         custom_alias: 3 to 64 letters, digits, `-` or `_`; a key is generated if it is not given.
         external_id: your own id for it; asking again with the same one changes the link.
         sealed: whether `long_url` and `expired_url` are personal data of the link's owner.
-        owner: your own name for the person whose link it is; whoever is signed in otherwise.
+        owner: of a sealed link, your own name for the person whose it is; whoever is signed in
+            otherwise.
     """
 
     long_url: str
