@@ -8,12 +8,15 @@ A module with a function `fold(batch, state, out)` is a fold. Beside it the modu
 | `erase(subject, state, out)`  | how it forgets a subject; required if events, state or views name one |
 | `tick(now, state, out)`       | called every `TICK_S` seconds; reads state, and only emits            |
 | `VERSION`                     | 1 unless set; raise it when the meaning of state or views changes   |
+| `BATCH_INTERVAL_S`            | batches are at least so far apart; see below                        |
 | `OPENS`                       | whether it reads `Personal` fields, which are absent otherwise      |
 
 The event types are those of the annotation `Batch[A | B]`; the views it writes are those that the
 module names. Both are checked when the platform is wired, as is that no `Personal` field of state
 and views is stored in the clear (streams/personal.py). A tick may find something due again
-before what it emitted is folded, so it emits to topics that are `deduplicated`.
+before what it emitted is folded, so it emits to topics that are `deduplicated`. Each batch has its
+price, so what comes in masses and nobody waits for is cheaper in large ones; how far apart those of
+a topic are is the least of what its folds say.
 """
 
 import inspect
@@ -54,7 +57,13 @@ class Fold:
     erase: Callable[[Any, Any, Any], None] | None
     tick: Callable[[Any, Any, Any], None] | None
     tick_s: float
+    batch_interval_s: float
     opens: bool
+
+    def partitions_of(self, topic: str) -> int:
+        """The number of partitions of a topic that it is fed by."""
+        topics = (event_type_of(type_).topic for type_ in self.types)
+        return next(found.partitions for found in topics if found.name == topic)
 
     @property
     def keeps_subjects(self) -> bool:
@@ -89,6 +98,7 @@ class Fold:
             erase=names.get("erase"),
             tick=names.get("tick"),
             tick_s=names.get("TICK_S", DEFAULT_TICK_S),
+            batch_interval_s=names.get("BATCH_INTERVAL_S", 0.0),
             opens=names.get("OPENS", False),
         )
         _check(fold, types)

@@ -43,11 +43,16 @@ class Writers:
         """The fold that writes a view, which is to have applied a position.
 
         Raises:
-            BadPosition: it is not fed by that topic.
+            BadPosition: it is not fed by that topic, or there is no such partition.
         """
         fold = self.of(view)
         if position.topic not in fold.topics:
             raise BadPosition(f"{position}: this reads what is fed by {', '.join(fold.topics)}")
+        partitions = fold.partitions_of(position.topic)
+        if position.partition >= partitions:
+            raise BadPosition(
+                f"{position}: {position.topic} has {partitions} partitions, from 0 on"
+            )
         return fold
 
 

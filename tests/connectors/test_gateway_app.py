@@ -177,7 +177,7 @@ def test_a_read_waits_for_the_position_it_names(api):
 
 
 def test_a_position_that_is_none_is_refused(api):
-    for after in ("yesterday", "polls/0/1"):
+    for after in ("yesterday", "polls/0/1", "access/99/0"):
         answer = api.client.get("/key/x", headers={"Sixfold-After": after})
         assert problem(answer, 400)["errors"][0]["field"] == "Sixfold-After"
 

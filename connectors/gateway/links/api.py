@@ -137,7 +137,7 @@ class LinkApi:
                 )
             return caller.subject
         if not body.sealed:
-            raise RuleBroken("owner", "goes with sealed: links of others belong to the tenant")
+            raise RuleBroken("owner", "goes with sealed: only a sealed link has one")
         if caller.subject is not None:
             raise RuleBroken("owner", "is whoever is signed in: leave it out")
         try:
