@@ -6,9 +6,7 @@ there.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -17,20 +15,13 @@ from batch.backlog import Offsets, Stretch, archived, covered, ends, stretches
 from batch.duck import connect
 from batch.errors import LakeError, Overtaken
 from batch.lake import Lake, Table
+from batch.progress import OnProgress, Progress, unseen
 from batch.repeats import Repeats
 from batch.rows import RowMaker, Tally
 from streams.log import Log
 
 # How often in a row a commit may lose although no other archiver has advanced.
 _MAX_CONFLICTS = 20
-
-
-class Progress(NamedTuple):
-    """How far an archiver has come."""
-
-    topic: str
-    done: int  # records
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +44,7 @@ class Archived:
         return total
 
 
-OnProgress = Callable[[Progress], None]
-
-
-def archive(lake: Lake, log: Log, on_progress: OnProgress = lambda progress: None) -> Archived:
+def archive(lake: Lake, log: Log, on_progress: OnProgress = unseen) -> Archived:
     """Move what the log has now, beyond the lake, into the lake.
 
     Raises:

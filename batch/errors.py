@@ -17,6 +17,10 @@ class Overtaken(LakeError):
     """Somebody else committed to the table first: nothing was written, open it again."""
 
 
+class LakeBusy(BatchError):
+    """Another job maintains the lake; of those there is one at a time."""
+
+
 class LogRestored(BatchError):
     """The log is an older copy of the one that the lake was archived from."""
 

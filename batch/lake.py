@@ -5,7 +5,9 @@ their subjects. Statistics are kept of times alone: those of other columns would
 into Delta's own log, which no erasure rewrites.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,13 +17,18 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from batch.columns import PLACE_COLUMNS
 from batch.duck import quoted
 from batch.errors import LakeError, Overtaken
+from batch.files import RECENT, File, file_of
 from schemas.catalog import Catalog
-
-RECENT = "recent"
 
 _CONFIGURATION = {"delta.dataSkippingStatsColumns": "time_ms,appended_ms"}
 # Under which name it is noted how many appends there were, of all logs together.
 _APPENDS = "appends"
+
+# The like of changes of what was appended; whoever is behind is refused, lease or not.
+_CHANGES = "maintenance"
+
+_MAX_CONFLICTS = 8
+_BACKOFF_S = 0.05
 
 _WRITER = WriterProperties(compression="ZSTD")
 
@@ -46,6 +53,24 @@ class Lake:
         """
         return Table(self.directory / topic, topic)
 
+    def replace(self, topic: str, removed: Sequence[File], added: Sequence[File]) -> None:
+        """Put files in the place of others, however often appends are quicker; with the lease.
+
+        Raises:
+            LakeError: the table cannot be written, or somebody else maintains it.
+        """
+        for attempt in range(_MAX_CONFLICTS):
+            try:
+                self.table(topic).replace(removed, added)
+            except Overtaken:
+                time.sleep(_BACKOFF_S * 2**attempt)
+            else:
+                return
+        raise LakeError(
+            f"the table of {topic} was changed by others each time: let other jobs finish, then "
+            "run this one again"
+        )
+
 
 class Table:
     """One version of a topic's table; empty if nothing was ever archived.
@@ -56,7 +81,7 @@ class Table:
     """
 
     def __init__(self, path: Path, topic: str) -> None:
-        self._path = path
+        self.path = path
         self.topic = topic
         try:
             self._delta = DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
@@ -79,14 +104,44 @@ class Table:
             where: SQL about `time_ms`; only such rows, and only files that may have some.
         """
         files = self._delta.file_uris(file_pruning_predicate=where) if self._delta else []
-        if not files:
+        return [relation_of(files, where)] if files else []
+
+    def files(self) -> list[File]:
+        """Its files."""
+        if self._delta is None:
             return []
-        listed = ", ".join(quoted(file) for file in files)
-        # By name, because older files lack the columns that were added since.
         return [
-            f"(FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
-            f"WHERE {where})"
+            file_of(action)
+            for action in pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
         ]
+
+    def replace(self, removed: Sequence[File], added: Sequence[File]) -> None:
+        """Put files in the place of others, as one commit; for the holder of the lease.
+
+        Appends go on meanwhile, since none of them reads what is removed here.
+
+        Raises:
+            Overtaken: somebody else has changed the table; try again on a new version, if what is
+                to be removed is still there.
+            LakeError: the table cannot be written.
+        """
+        with self._writing():
+            if self._delta is None or not set(removed) <= set(self.files()):
+                raise Overtaken(f"files of the table {self.path} were replaced meanwhile")
+            is_change = sum(file.rows for file in removed) != sum(file.rows for file in added)
+            # Delta does not see by itself that two such commits contradict each other, but that
+            # both note the same number.
+            number = Transaction(_CHANGES, self._reached(_CHANGES) + 1)
+            self._delta.create_write_transaction(
+                [
+                    *(file.removed(is_change) for file in removed),
+                    *(file.added(is_change) for file in added),
+                ],
+                "append",
+                self._delta.schema(),
+                list(PLACE_COLUMNS),
+                commit_properties=CommitProperties(app_transactions=[number]),
+            )
 
     def append(self, rows: pa.Table, incarnation: str, offsets: Mapping[int, range]) -> None:
         """Append rows, and that the log is archived so far, as one commit.
@@ -102,7 +157,7 @@ class Table:
         placed = rows.append_column(month, pa.repeat(RECENT, len(rows))).append_column(
             bucket, pa.repeat(pa.scalar(0, pa.int32()), len(rows))
         )
-        try:
+        with self._writing():
             # On the version at hand, never by the path, which would mean the newest one: Delta looks
             # for conflicts between that version and its commit only.
             delta = self._delta = self._delta or self._create(placed.schema)
@@ -118,15 +173,11 @@ class Table:
                     app_transactions=self._transactions(incarnation, offsets)
                 ),
             )
-        except CommitFailedError as error:
-            raise Overtaken(f"the table {self._path} has changed meanwhile: {error}") from error
-        except (DeltaError, OSError) as error:
-            raise LakeError(f"the table {self._path} cannot be written: {error}") from error
 
     def _create(self, schema: pa.Schema) -> DeltaTable:
         try:
             return DeltaTable.create(
-                self._path,
+                self.path,
                 schema,
                 partition_by=list(PLACE_COLUMNS),
                 configuration=_CONFIGURATION,
@@ -134,8 +185,8 @@ class Table:
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except DeltaError as error:
-            if DeltaTable.is_deltatable(str(self._path)):
-                raise Overtaken(f"the table {self._path} was created meanwhile") from error
+            if DeltaTable.is_deltatable(str(self.path)):
+                raise Overtaken(f"the table {self.path} was created meanwhile") from error
             raise
 
     def _refuse_archived(self, incarnation: str, offsets: Mapping[int, range]) -> None:
@@ -158,3 +209,22 @@ class Table:
     def _reached(self, application: str) -> int:
         """The number that was noted last under a name; 0 if none was."""
         return (self._delta and self._delta.transaction_version(application)) or 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except CommitFailedError as error:
+            raise Overtaken(f"the table {self.path} has changed meanwhile: {error}") from error
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"the table {self.path} cannot be written: {error}") from error
+
+
+def relation_of(files: Sequence[str], where: str = "true") -> str:
+    """The rows of Parquet files as a relation of DuckDB's SQL."""
+    listed = ", ".join(map(quoted, files))
+    # By name, because older files lack the columns that were added since.
+    return (
+        f"(FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
+        f"WHERE {where})"
+    )

@@ -1,17 +1,20 @@
 """`sixfold batch`: jobs over history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from inspect import getdoc
 from typing import Any
 
 import typer
-from rich.progress import MofNCompleteColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from batch.archive import Archived, archive
-from batch.archive import Progress as Step
+from batch.compaction import compact
 from batch.lake import Lake
-from batch.runs import recorded
+from batch.progress import OnProgress, Progress
+from batch.runs import Counts, recorded
 from schemas.envelope import PLATFORM_TENANT
 from schemas.event import Data
 from sixfold.commands.context import Json, print_rows, progress_bar, settings_of
@@ -41,20 +44,56 @@ def jobs(as_json: Json = False) -> None:
 @run.command("archive")
 def archive_command(context: typer.Context, as_json: Json = False) -> None:
     """Move what is new in the log into the lake; running it again adds only what came since."""
+    with _job(context, "archive", as_json) as job:
+        archived = archive(job.lake, job.platform.log, job.show)
+        job.counts.update(_some({name: tally.rows for name, tally in archived.topics.items()}))
+    print_rows(rows_of(archived), ("topic", "rows", "duplicates", "malformed", "unknown"), as_json)
+
+
+@run.command("compact")
+def compact_command(context: typer.Context, as_json: Json = False) -> None:
+    """Move what was archived into months and buckets of its subjects, and merge small files."""
+    with _job(context, "compact", as_json) as job:
+        rows = compact(job.lake, job.show)
+        job.counts.update(_some(rows))
+    _print_counts(rows, "rows", as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a job works with; `counts` is for the record of its run."""
+
+    platform: Platform
+    lake: Lake
+    counts: Counts
+    show: OnProgress
+
+
+@contextmanager
+def _job(context: typer.Context, name: str, as_json: bool) -> Iterator[_Job]:
+    """Run a job within, with a progress bar and a record of the run."""
     settings = settings_of(context)
     with (
         Platform.open(settings) as platform,
-        progress_bar(MofNCompleteColumn(), hidden=as_json) as progress,
+        progress_bar(MofNCompleteColumn(), TimeRemainingColumn(), hidden=as_json) as progress,
     ):
-        bar = progress.add_task("archive", total=None)
+        bar = progress.add_task(name, total=None)
 
-        def show(step: Step) -> None:
+        def show(step: Progress) -> None:
             progress.update(bar, description=step.topic, completed=step.done, total=step.total)
 
-        with recorded("archive", partial(_record, platform)) as counts:
-            archived = archive(Lake(settings.lake, CATALOG), platform.log, show)
-            counts |= {topic: tally.rows for topic, tally in archived.topics.items() if tally.rows}
-    print_rows(rows_of(archived), ("topic", "rows", "duplicates", "malformed", "unknown"), as_json)
+        with recorded(name, partial(_record, platform)) as counts:
+            yield _Job(platform, Lake(settings.lake, CATALOG), counts, show)
+
+
+def _some(counts: Counts) -> Counts:
+    """Without those of topics that had nothing to do."""
+    return {topic: count for topic, count in counts.items() if count}
+
+
+def _print_counts(counts: Mapping[str, int], what: str, as_json: bool) -> None:
+    rows = ({"topic": topic, what: count} for topic, count in counts.items())
+    print_rows(rows, ("topic", what), as_json)
 
 
 def rows_of(archived: Archived) -> Iterator[dict[str, Any]]:

@@ -81,6 +81,19 @@ class CartFilled(Data):
 CATALOG = Catalog(map(event_type_of, (OrderPlaced, OrderCancelled, ReturnAnnounced, CartFilled)))
 
 
+def later_catalog() -> tuple[Catalog, Any]:
+    """The catalog after an upgrade: the same type with more fields, and one type more."""
+
+    @event("order.placed", topic=CATALOG.topics["orders"], key="order")
+    class Placed(OrderPlaced):
+        """Somebody ordered something."""
+
+        gift: bool = False
+        colour: str | None = None
+
+    return Catalog([event_type_of(Placed), *list(CATALOG.types.values())[1:]]), Placed
+
+
 def value(data: Data, catalog: Catalog = CATALOG, **envelope: Any) -> bytes:
     """A record's value."""
     fields = {"id": uuid7(0), "source": "test", "time": NOON, "tenant": "acme"} | envelope

@@ -10,6 +10,7 @@ from lake_events import (
     ReturnAnnounced,
     append,
     append_orders,
+    later_catalog,
     placed,
     refused,
     value,
@@ -24,8 +25,6 @@ from batch.lake import Lake
 from batch.rows import Tally
 from connectors.log.restoring import renew
 from connectors.log.sqlite import SqliteLog
-from schemas.catalog import Catalog
-from schemas.event import event, event_type_of
 from schemas.fields import Subject
 
 
@@ -171,19 +170,6 @@ def test_numbers_that_do_not_fit_are_null(lake, log, rows):
     append(log, "orders", 0, record.replace(b'"pen":1', b'"pen":123456789012345678901'))
     assert archive(lake, log).total.rows == 1
     assert rows("SELECT stock FROM orders") == [{"stock": {"pen": None}}]
-
-
-def later_catalog():
-    """The catalog after an upgrade: the same type with more fields, and one type more."""
-
-    @event("order.placed", topic=CATALOG.topics["orders"], key="order")
-    class Placed(OrderPlaced):
-        """Somebody ordered something."""
-
-        gift: bool = False
-        colour: str | None = None
-
-    return Catalog([event_type_of(Placed), *list(CATALOG.types.values())[1:]]), Placed
 
 
 def test_new_optional_fields_become_columns(tmp_path, lake, log, rows, orders):

@@ -36,9 +36,19 @@ def test_archive_prints_a_table(sixfold):
 
 
 def test_jobs_are_listed_with_what_they_do(sixfold):
-    (job,) = rows_of(sixfold("batch", "list", "--json"))
-    assert job["job"] == "archive"
-    assert "into the lake" in job["what"]
+    jobs = {row["job"]: row["what"] for row in rows_of(sixfold("batch", "list", "--json"))}
+    assert "into the lake" in jobs["archive"]
+    assert "merge small files" in jobs["compact"]
+
+
+@pytest.mark.usefixtures("clicked")
+def test_compact_says_how_many_rows_it_moved_and_leaves_a_record(sixfold):
+    sixfold("batch", "run", "archive")
+    moved = rows_of(sixfold("batch", "run", "compact", "--json"))
+    assert {row["topic"]: row["rows"] for row in moved}["clicks"] == CLICKS
+    (run,) = rows_of(sixfold("sql", "SELECT * FROM batch WHERE job = 'compact'", "-f", "json"))
+    assert (run["status"], run["counts"]["clicks"]) == ("done", CLICKS)
+    assert b"rows" in sixfold("batch", "run", "compact")
 
 
 @pytest.mark.usefixtures("clicked")
