@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import ClassVar
 
 import pytest
+from cassandra import ConsistencyLevel
+from cassandra.query import BoundStatement
 from cassandra_stores import cassandra_pair, opened, settings_for
 from stores import BIRDS, Total, fold_of
 
@@ -23,6 +25,7 @@ from streams.views import MAX_KEY_CHARS, Clustering, Page, Partition, View
 TOTALS = fold_of("totals", Total)
 TIMEOUT_S = 60
 KEY = ("owl", 5, 1)
+SPECULATE_S = 0.1
 
 
 @pytest.fixture
@@ -101,6 +104,20 @@ def test_what_is_published_only_grows(session, generation, rows):
     rows.publish(generation, 0, {"sightings": 7})
     query = "SELECT next FROM keyspace.applied WHERE fold = ? AND number = ?"
     assert session.execute(query, *generation) == [(8,)]
+
+
+def test_a_quorum_is_asked_at_a_node_that_has_the_row(session, generation, rows):
+    asked = []
+    session._session.add_request_init_listener(asked.append)
+    rows.put([commit(generation, 1, total(1))])
+    assert read(session) == total(1)
+    bound = [one for one in asked if isinstance(one.query, BoundStatement)]
+    put, get = [one for one in bound if "view_total" in one.query.prepared_statement.query_string]
+    for one in (put, get):
+        assert one.message.consistency_level == ConsistencyLevel.LOCAL_QUORUM
+        assert one.query.routing_key == b"\0\4acme\0\0\3owl\0"
+    assert get.query.is_idempotent  # so that another node may be asked as well if it takes long
+    assert get._spec_execution_plan.next_execution(None) == SPECULATE_S
 
 
 def test_rows_that_are_not_kept_vanish(session):
