@@ -69,6 +69,11 @@ class Application(faust.App):
         ]
         return max(start, min(positions, default=end))
 
+    def batch_interval_s(self, topic: str) -> float:
+        """How far apart batches of a topic may be."""
+        folds = [agent.fold for agent in self._running if topic in agent.fold.topics]
+        return min((fold.batch_interval_s for fold in folds), default=0.0)
+
     async def on_start(self) -> None:
         """Start the commits, then Faust."""
         self._commits = [

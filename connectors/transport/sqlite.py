@@ -7,7 +7,9 @@ answered here with as little as keeps it content.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from math import inf
 from typing import Any, cast
 
 from faust.transport import base
@@ -46,6 +48,10 @@ class Consumer(FaustConsumer):
         self._log: Log = self._agents.event_log
         self._positions: dict[TP, int] = {}
         self._full: set[TP] = set()
+        self._intervals_s: dict[str, float] = {}
+        self._read_s: dict[
+            str, float
+        ] = {}  # when the records of a topic were last read to their end
         self._drained = asyncio.Event()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
@@ -65,6 +71,7 @@ class Consumer(FaustConsumer):
             for topic in topics
             for partition in range(partitions[topic])
         }
+        self._intervals_s = {topic: self._agents.batch_interval_s(topic) for topic in topics}
         assigned = self.assignment()
         assignor: Any = self.app.assignor
         assignor.assigned_actives = lambda: assigned
@@ -78,18 +85,29 @@ class Consumer(FaustConsumer):
         if not (self.flow_active and self.app.flow_control.is_active()):
             await asyncio.sleep(0.005)  # starting: what is delivered now would be dropped
             return
-        version = self._log.version()
+        version, now_s = self._log.version(), time.monotonic()
+        wait_s = min(timeout, _IDLE_S)
         found = False
         for tp, position in tuple(self._positions.items()):
-            if tp in self._full:
+            if tp in self._full or self._log.bounds(tp.topic, tp.partition)[1] <= position:
+                continue
+            early_s = self._rest(tp.topic, now_s)
+            if early_s > 0:
+                wait_s = min(wait_s, early_s)
                 continue
             records = self._log.read(tp.topic, tp.partition, position, BATCH_RECORDS)
             if records is not None:
                 found = True
                 self._positions[tp] = records.next_offset
+                self._read_s[tp.topic] = now_s if len(records.offsets) < BATCH_RECORDS else -inf
                 yield tp, self._to_message(tp, records)
         if not found:
-            await self._something_to_do(version, min(timeout, _IDLE_S))
+            await self._something_to_do(version, wait_s)
+
+    def _rest(self, topic: str, now_s: float) -> float:
+        """Seconds until the next batches of a topic may be read; its partitions take one turn."""
+        read_s = self._read_s.get(topic, -inf)
+        return 0.0 if read_s == now_s else read_s + self._intervals_s[topic] - now_s
 
     async def _something_to_do(self, version: int, timeout_s: float) -> None:
         """Wait until the log has grown, or an agent has room again."""

@@ -21,6 +21,9 @@ from streams.state import GlobalTable, Table, Tables
 
 VERSION = 2  # visitors are those of a tenant, and only links that are claimed are popular
 
+# Clicks come in masses: folding them in tens costs four times as much as in hundreds.
+BATCH_INTERVAL_S = 0.05
+
 # A visitor who clicks later than this after the day's end is counted as another unique visitor.
 VISITORS_KEPT = timedelta(days=2)
 

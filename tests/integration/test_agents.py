@@ -197,6 +197,34 @@ def test_a_batch_is_decoded_once_for_all_folds_of_its_topic(
     assert sorted(decoded) == list(range(300))
 
 
+def test_a_fold_may_have_its_batches_apart_unless_another_fold_of_the_topic_is_in_a_hurry(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+):
+    batches: list[int] = []
+
+    def noting(catalog: Any, records: Any) -> Decoded:
+        batches.append(len(records.offsets))
+        return decode(catalog, records)
+
+    monkeypatch.setattr(application, "decode", noting)
+
+    async def fold(*folds: Fold) -> list[int]:
+        batches.clear()
+        async with Running(data, *folds) as running:
+            begin = data.log.bounds("hits", 0)[1]
+            data.hit(1)
+            await until(lambda: bool(batches))
+            for _ in range(5):  # while the next batch is not due yet
+                data.hit(1)
+                await asyncio.sleep(0.01)
+            await until(lambda: all(data.applied(a) == begin + 6 for a in running.agents))
+            return list(batches)
+
+    patient = named("patient_fold", BATCH_INTERVAL_S=0.5)
+    assert asyncio.run(fold(patient)) == [1, 5]
+    assert len(asyncio.run(fold(patient, named("hurried_fold")))) > 2
+
+
 def test_a_slow_fold_does_not_lose_records_of_a_fast_one_beside_it(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ):

@@ -139,6 +139,8 @@ class Follower:
 
     def _read(self, partition: int) -> bool:
         """Read some records; False if there are none."""
+        if self._log.bounds(LINKS.name, partition)[1] <= self._next[partition]:
+            return False
         records = self._log.read(LINKS.name, partition, self._next[partition], _READ_RECORDS)
         if records is None:
             return False
