@@ -13,8 +13,8 @@ from connectors.engines.cassandra import Cassandra
 from connectors.engines.jars import default_cache
 from connectors.store.cassandra.generations import CassandraGenerations
 from connectors.store.cassandra.rows import CassandraRows
-from connectors.store.cassandra.schema import ensure_tables
-from connectors.store.cassandra.session import AT_ONCE, Session
+from connectors.store.cassandra.schema import connect
+from connectors.store.cassandra.session import AT_ONCE
 from connectors.store.cassandra.settings import CassandraSettings
 from streams.commit import Commit
 from streams.fold import Fold
@@ -40,8 +40,7 @@ def run(directory: Path) -> dict[str, float]:
 def _measured(engine: Cassandra) -> dict[str, float]:
     settings = CassandraSettings.of_url(engine.url)
     bare_cluster = Cluster([*settings.hosts], port=engine.port)
-    with closing(Session(settings)) as session, bare_cluster:
-        ensure_tables(session)
+    with closing(connect(settings)) as session, bare_cluster:
         fold = Fold.of(serving_fold)
         generation = CassandraGenerations(session, "benchmark").prepare(fold).active
         rows = CassandraRows(session)

@@ -13,7 +13,7 @@ from stores import BIRDS, OTHER, SEEN, Pair
 from connectors.engines.cassandra import Cassandra
 from connectors.store.cassandra.generations import CassandraGenerations
 from connectors.store.cassandra.rows import CassandraRows
-from connectors.store.cassandra.schema import ensure_tables
+from connectors.store.cassandra.schema import connect
 from connectors.store.cassandra.session import Session
 from connectors.store.cassandra.settings import CassandraSettings
 from connectors.store.cassandra.views import CassandraViews
@@ -60,8 +60,7 @@ def settings_for(cassandra: Cassandra, **others: Any) -> CassandraSettings:
 @contextmanager
 def opened(settings: CassandraSettings) -> Iterator[Session]:
     """A session with a keyspace that is gone afterwards."""
-    with closing(Session(settings)) as session:
-        ensure_tables(session)
+    with closing(connect(settings)) as session:
         yield session
         session.change(f"DROP KEYSPACE {settings.keyspace}")
 

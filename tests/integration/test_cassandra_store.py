@@ -15,8 +15,7 @@ from stores import BIRDS, Total, fold_of
 
 from connectors.store.cassandra.generations import CassandraGenerations
 from connectors.store.cassandra.rows import CassandraRows
-from connectors.store.cassandra.schema import ensure_tables
-from connectors.store.cassandra.session import Session
+from connectors.store.cassandra.schema import connect
 from connectors.store.cassandra.views import CassandraViews
 from streams.commit import Commit
 from streams.errors import FoldError, LogUnavailable, StoreUnavailable
@@ -185,8 +184,7 @@ def test_workers_that_start_together_find_one_generation(cassandra):
     settings = settings_for(cassandra)
 
     def start(_):
-        with closing(Session(settings)) as session:
-            ensure_tables(session)
+        with closing(connect(settings)) as session:
             return CassandraGenerations(session, "log").prepare(BIRDS)
 
     with opened(settings) as session, ThreadPoolExecutor(4) as starting:
@@ -304,7 +302,7 @@ def test_a_store_that_is_away_says_so_until_it_is_back(cassandra, session, gener
             lambda: rows.put([commit(generation, 2, total(2))]),
             lambda: rows.publish(generation, 0, {"sightings": 2}),
             lambda: read(session),
-            lambda: Session(settings_for(cassandra)),
+            lambda: connect(settings_for(cassandra)),
         ):
             with pytest.raises(
                 StoreUnavailable, match="is Cassandra up, and is it at this address"

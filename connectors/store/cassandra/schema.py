@@ -7,6 +7,7 @@ applied     per generation, topic and partition, the offset of the first record 
 from uuid import NAMESPACE_OID, uuid5
 
 from connectors.store.cassandra.session import Session
+from connectors.store.cassandra.settings import CassandraSettings
 
 _TABLES = {
     "generation": "keyspace.generation (fold text, number int, last int static, active int static, "
@@ -17,14 +18,21 @@ _TABLES = {
 }
 
 
-def ensure_tables(session: Session) -> None:
-    """Make the tables that are missing.
+def connect(settings: CassandraSettings) -> Session:
+    """A session whose keyspace has the tables of our own.
 
     Raises:
-        StoreUnavailable: some may have been made.
+        BadStoreSettings: user, password or TLS are not the cluster's.
+        StoreUnavailable: it does not answer.
     """
-    for name, columns in _TABLES.items():
-        make_table(session, name, columns)
+    session = Session(settings)
+    try:
+        for name, columns in _TABLES.items():
+            make_table(session, name, columns)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def make_table(session: Session, name: str, columns: str, options: str = "") -> None:
