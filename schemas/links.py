@@ -6,6 +6,7 @@ Links that are made with `sealed` have no `long_url` and no `expired_url` in the
 
 from typing import Annotated
 
+from schemas import patterns
 from schemas.event import Data, event
 from schemas.fields import Personal, Subject
 from schemas.posted import posted
@@ -133,10 +134,10 @@ class LinkDeleted(Data):
 
 
 # What a client may say of a click that somebody else has seen: nothing that is an address.
-_Visitor = Annotated[str, posted(pattern=r"^[A-Za-z0-9+/=_-]{1,64}\Z")]
-_Kind = Annotated[str, posted(pattern=r"^(human|bot|preview)\Z")]
-_Country = Annotated[str, posted(pattern=r"^[A-Z]{2}\Z")]
-_Host = Annotated[str, posted(pattern=r"^[a-z0-9._:-]{1,253}\Z")]
+_Visitor = Annotated[str, posted(pattern=patterns.VISITOR)]
+_Kind = Annotated[str, posted(pattern=patterns.KIND)]
+_Country = Annotated[str, posted(pattern=patterns.COUNTRY)]
+_Host = Annotated[str, posted(pattern=patterns.HOST)]
 _Name = Annotated[str, posted(min_length=1, max_length=100)]
 
 

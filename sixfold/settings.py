@@ -20,6 +20,7 @@ from connectors.gateway.keys import Tenant
 from connectors.gateway.settings import GatewaySettings
 from connectors.store.cassandra.settings import CassandraSettings, Tls, password_of
 from schemas.frozen import Frozen
+from schemas.patterns import in_words
 from sixfold.errors import BadSettings
 
 FILE = Path("sixfold.toml")
@@ -281,7 +282,7 @@ def _convert(given: dict[str, Any], place: Any) -> Settings:
     try:
         return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        message = str(error)
+        message = in_words(str(error))
         match = re.search(r"- at `\$\.?([^`]*)`", message)
         path = match[1].split("[")[0] if match else ""
         unknown = re.search(r"unknown field `([^`]*)`", message)

@@ -17,6 +17,7 @@ from connectors.gateway.log import trace_of
 from connectors.gateway.problems import FieldError, Problem, invalid
 from schemas.catalog import Catalog
 from schemas.event import Data, EventType
+from schemas.patterns import VISIBLE_ASCII
 from schemas.posted import posted_struct
 from streams.errors import Erased
 from streams.log import Entry
@@ -26,7 +27,7 @@ from streams.vault import Vault
 _MAX_AHEAD = timedelta(minutes=5)
 _MAX_NAME = 500
 
-_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
+_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=VISIBLE_ASCII)]
 
 
 class PostedEvent(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from connectors.errors import ConnectorError
+from schemas.patterns import in_words
 from streams.errors import (
     BadPosition,
     Erased,
@@ -127,7 +128,7 @@ def invalid(error: msgspec.DecodeError | UnicodeDecodeError, root: str = "") -> 
     message, path = match["message"], match["path"] or ""
     named = _NAMED_FIELD.match(message)
     parts = [root, path.lstrip("."), named["name"] if named else ""]
-    return FieldError(".".join(part for part in parts if part) or "body", message)
+    return FieldError(".".join(part for part in parts if part) or "body", in_words(message))
 
 
 def _from_litestar(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -10,6 +10,7 @@ from rich.progress import DownloadColumn, TimeElapsedColumn
 
 from connectors.gateway.keys import Tenant
 from connectors.sources.import_log import Imported, Target
+from schemas.patterns import in_words
 from sixfold.commands.context import Json, console, progress_bar, settings_of
 from sixfold.errors import SixfoldError
 from sixfold.importing import STANDARD_INPUT, import_access_log
@@ -68,7 +69,7 @@ def _tenant(name: str) -> str:
     try:
         return msgspec.convert(name, Tenant) if name else ""
     except msgspec.ValidationError as error:
-        raise typer.BadParameter(str(error), param_hint="--tenant") from error
+        raise typer.BadParameter(in_words(str(error)), param_hint="--tenant") from error
 
 
 def _checked(base_url: str) -> str:

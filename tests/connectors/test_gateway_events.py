@@ -152,7 +152,7 @@ SOON = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
         (vote(type="api_key.created"), "type", "platform only"),
         (vote(specversion="0.3"), "specversion", "0.3"),
         (vote(id="seven"), "id", "UUID"),
-        (vote(source="two words"), "source", "regex"),
+        (vote(source="two words"), "source", "no spaces"),
         (vote(time="yesterday"), "time", "RFC3339"),
         (vote(time="2026-01-01T00:00:00"), "time", "timezone"),
         (vote(time=SOON), "time", "future"),

@@ -129,3 +129,4 @@ def test_what_a_click_may_not_say_is_refused_by_its_field(acme: httpx.Client, fi
     answer = acme.post(EVENTS, json=event)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [f"data.{field}"]
+    assert "regex" not in answer.text

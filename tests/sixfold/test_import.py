@@ -268,4 +268,6 @@ def test_a_tenant_that_can_be_none_is_refused(commands: Commands, tmp_path: Path
     file = tmp_path / "access.log"
     file.touch()
     arguments = (str(file), "--base-url", BASE, "--tenant", "Not A Tenant")
-    assert "--tenant" in commands.misused("import", "apache-log", *arguments)
+    said = commands.misused("import", "apache-log", *arguments)
+    assert "--tenant" in said
+    assert "small letters" in said
