@@ -83,6 +83,7 @@ def folds_of(views: Sequence[type[View]]) -> list[Fold]:
             erase=None,
             tick=None,
             tick_s=1.0,
+            batch_interval_s=0.0,
             opens=False,
         )
     ]
