@@ -7,7 +7,6 @@ from cassandra import (
     AuthenticationFailed,
     CoordinationFailure,
     OperationTimedOut,
-    RequestExecutionException,
     Timeout,
     Unauthorized,
     Unavailable,
@@ -15,7 +14,11 @@ from cassandra import (
 )
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
-from cassandra.protocol import ErrorMessage
+from cassandra.protocol import (
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+    ServerError,
+)
 
 from connectors.errors import BadStoreSettings
 from streams.errors import StoreUnavailable
@@ -30,8 +33,9 @@ _MEANINGS: dict[type[Exception], str] = {
     CoordinationFailure: "its nodes failed: see their logs",
     ConnectionException: "the connection was lost",
     Unauthorized: "its user needs rights on the keyspace",
-    RequestExecutionException: "its nodes are overloaded or starting: see their logs",
-    ErrorMessage: "its nodes are overloaded or starting: see their logs",
+    OverloadedErrorMessage: "its nodes are overloaded",
+    IsBootstrappingErrorMessage: "its nodes are still starting",
+    ServerError: "a node failed: see its log",
 }
 
 # What OpenSSL's errors have in them, which the driver wraps into others.

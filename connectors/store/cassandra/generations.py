@@ -180,11 +180,11 @@ class CassandraGenerations:
             make_table(self._session, table.name, table.create, table.options)
 
     def _drop(self, fold: str, stored: Stored) -> None:
-        """Forget a generation and all that it has made."""
-        self._session.execute(_FORGET, fold, stored.number)
-        self._session.execute(_FORGET_APPLIED, fold, stored.number)
+        """Drop all that a generation has made, and then forget it, so that nothing is left over."""
         for view in stored.layouts:
             self._session.change(f"DROP TABLE IF EXISTS keyspace.{table_name(view, stored.number)}")
+        self._session.execute(_FORGET_APPLIED, fold, stored.number)
+        self._session.execute(_FORGET, fold, stored.number)
 
 
 def _layouts(fold: Fold) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A connection to Cassandra: for workers, which may wait for it, and for event loops, which may not."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -120,12 +120,10 @@ class Session:
         Raises:
             StoreUnavailable: the statement cannot be prepared now.
         """
-        statement = self._prepared.get(cql)
-        if statement is None:
+        if cql not in self._prepared:
             with explaining():
-                statement = await asyncio.to_thread(self._statement, cql)
-        assert statement is not None
-        bound: BoundStatement = statement.bind(parameters)
+                await asyncio.to_thread(self._statement, cql)
+        bound: BoundStatement = self._prepared[cql].bind(parameters)
         bound.is_idempotent = True
         bound.fetch_size = rows
         return Pages(lambda: self._session.execute_async(bound, execution_profile=_READS))
@@ -159,7 +157,7 @@ class Pages:
         more: whether there may be another page.
     """
 
-    def __init__(self, ask: Any) -> None:
+    def __init__(self, ask: Callable[[], ResponseFuture]) -> None:
         self.more = True
         self._ask = ask
         self._loop = asyncio.get_running_loop()
