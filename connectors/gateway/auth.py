@@ -34,6 +34,8 @@ _MAX_ENTRIES = 4_096
 # A token's claims are read only after its signature was verified; aud and exp must be there.
 _REQUIRED_CLAIMS = ["aud", "exp"]
 
+_DOTS_OF_A_JWT = 2  # header.claims.signature (RFC 7519, section 3)
+
 
 class Caller(msgspec.Struct, frozen=True):
     """Who sent a request.
@@ -111,6 +113,8 @@ class Authenticator:
         text = ApiKeyText.parse(credentials.strip())
         if text is not None:
             return await self._by_api_key(text, now)
+        if credentials.count(".") != _DOTS_OF_A_JWT:
+            raise _bad_credentials("these credentials are neither an API key (sk_…) nor a JWT")
         return await self._by_token(credentials.strip())
 
     def forget(self, key: str) -> None:

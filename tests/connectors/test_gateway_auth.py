@@ -60,6 +60,11 @@ def test_bad_credentials_are_refused(api, text):
     assert me(api, text).status_code == 401
 
 
+@pytest.mark.parametrize("text", ["sk_x", "sk-0123-4567", "nonsense"])
+def test_a_mistyped_key_is_told_from_a_bad_token(api, text):
+    refused(me(api, text), "neither an API key (sk_…) nor a JWT")
+
+
 def test_a_key_works_as_soon_as_it_is_created(api):
     text = api.new_key("acme", "links:read", "links:write")
     found = me(api, text).json()
