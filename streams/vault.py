@@ -9,6 +9,8 @@ from typing import Protocol
 
 from schemas.fields import Subject
 
+MAX_PERSON = 500  # characters of the name that a tenant has for a person; at least one
+
 
 class Vault(Protocol):
     """Pseudonyms, sealed values, daily salts and secrets. Every method may be called on any thread."""

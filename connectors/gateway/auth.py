@@ -19,7 +19,7 @@ from schemas.fields import Subject
 from streams.access.secrets import ApiKeyText
 from streams.access.views import ApiKey, SigningKey
 from streams.errors import Erased
-from streams.vault import Vault
+from streams.vault import MAX_PERSON, Vault
 from streams.views import ViewStore
 
 ADMIN = "admin"  # everything, in every tenant
@@ -163,6 +163,8 @@ class Authenticator:
         person = claims.get("sub")
         if person is None:
             return None
+        if not 1 <= len(person) <= MAX_PERSON:
+            raise _bad_credentials(f"the token's sub must have 1 to {MAX_PERSON} characters")
         try:
             return await self._subjects.get(
                 (tenant, person),

@@ -22,10 +22,9 @@ from schemas.posted import posted_struct
 from streams.errors import Erased
 from streams.log import Entry
 from streams.sealing import Origin, Sealer
-from streams.vault import Vault
+from streams.vault import MAX_PERSON, Vault
 
 _MAX_AHEAD = timedelta(minutes=5)
-_MAX_NAME = 500
 
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=VISIBLE_ASCII)]
 
@@ -199,8 +198,8 @@ def _map_names(value: Any, pseudonym: Callable[[str], str]) -> Any:
         case None:
             return None
         case str():
-            if not 1 <= len(value) <= _MAX_NAME:
-                raise ValueError(f"a person's name has 1 to {_MAX_NAME} characters")
+            if not 1 <= len(value) <= MAX_PERSON:
+                raise ValueError(f"a person's name has 1 to {MAX_PERSON} characters")
             return pseudonym(value)
         case _:
             return type(value)(_map_names(part, pseudonym) for part in value)

@@ -319,6 +319,8 @@ def test_a_token_may_ask_for_less_but_not_for_more(api, kid):
         ({"exp": 1}, "expired"),
         ({"nbf": 4e9}, "not yet valid"),
         ({"sub": 7}, "Subject"),
+        ({"sub": ""}, "sub must have 1 to 500 characters"),
+        ({"sub": "x" * 501}, "sub must have 1 to 500 characters"),
     ],
 )
 def test_a_token_with_a_wrong_claim_is_refused(api, kid, changes, reason):

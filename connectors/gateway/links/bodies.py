@@ -10,13 +10,14 @@ from connectors.gateway.bodies import Body
 from connectors.gateway.problems import FieldError
 from streams.links.rules import warnings
 from streams.links.views import Link, availability_of
+from streams.vault import MAX_PERSON
 
 MAX_BULK = 1_000
 
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
 Password = Annotated[str, Meta(min_length=1, max_length=200)]
-Person = Annotated[str, Meta(min_length=1, max_length=500)]
+Person = Annotated[str, Meta(min_length=1, max_length=MAX_PERSON)]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
 Clicks = Annotated[int, Meta(ge=1, le=10**12)]
 Time = Annotated[datetime, Meta(tz=True)]
