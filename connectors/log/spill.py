@@ -3,6 +3,7 @@
     append → the log ─────────────────────────────────────────→ positions
                └ LogUnavailable → file (or, its disk full, memory) → [] → drained into the log
 
+A log that fails again and again is not asked any more but by what is drained: appends spill at once.
 What was spilled is drained in order, in batches, a bounded number of records per second, while new
 appends go to the log directly. A crash between the append of a batch and the note of it repeats the
 batch, so what is drained carries its number as its cause: nothing is lost, nothing counts twice.

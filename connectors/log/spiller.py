@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 import structlog
 from prometheus_client import Counter, Gauge
 
+from connectors.log.breaker import Breaker
 from connectors.log.recognise import recognisable
 from connectors.log.spillfile import Frame, SpillFile, Stretch
 from connectors.log.spillmemory import Memory, Spilled
@@ -80,6 +81,7 @@ class Spiller:
         self._file = SpillFile(path, settings.max_file_bytes)
         self._series = secrets.token_hex(8)
         self._memory = Memory()
+        self._breaker = Breaker()
         self._batch: _Batch | None = None
         self._drain_at_s = self._file_at_s = 0.0
         self._shown = 0
@@ -101,7 +103,10 @@ class Spiller:
             self._unanswered.discard(append.done)
             append.done.set_exception(LogUnavailable("the log is closed"))
             return append.done
-        self._log.append(entries).add_done_callback(partial(self._settle, append))
+        if self._breaker.is_open and self._pending:  # while something waits, the log is tried
+            self._spill(append)
+        else:
+            self._log.append(entries).add_done_callback(partial(self._settle, append))
         return append.done
 
     def close(self) -> None:
@@ -115,12 +120,19 @@ class Spiller:
     def _settle(self, append: Spilled, appended: "Future[Sequence[Position]]") -> None:
         """Called on any thread when the log has taken an append, or not."""
         error = appended.exception()
+        if isinstance(error, LogUnavailable):
+            self._breaker.fail()
+            self._spill(append)
+            return
+        self._breaker.succeed()
         if error is None:
             append.done.set_result(appended.result())
-        elif isinstance(error, LogUnavailable):
-            self._queue.put(append)
         else:
             append.done.set_exception(error)
+        self._unanswered.discard(append.done)
+
+    def _spill(self, append: Spilled) -> None:
+        self._queue.put(append)
         self._unanswered.discard(append.done)
 
     # What follows happens on the thread of the spill.
@@ -196,6 +208,7 @@ class Spiller:
             if not isinstance(error, LogUnavailable):  # which is why there is a spill
                 log.error("spill cannot be drained", file=str(self._file.path), exc_info=error)
             return
+        self._breaker.succeed()
         records = len(batch.appended.result())
         self._drain_at_s = time.monotonic() + records / self._settings.records_per_s
         if not isinstance(batch.source, Stretch):

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def test_a_spilled_append_is_acknowledged_without_positions(log, spilling):
     assert appended(spilling, entry("a")) == []
 
 
+def test_a_log_that_fails_again_and_again_is_not_asked_for_each_append(log, tmp_path):
+    asked = []
+    append = log.append
+    log.append = lambda entries: asked.append(entries) or append(entries)
+    log.down = True
+    with closing(SpillingLog(log, ALL, tmp_path / "spill", replace(QUICK, retry_s=60))) as spilling:
+        for i in range(20):
+            assert appended(spilling, entry(str(i))) == []
+        # Three appends, or one or two more while what was spilled was not in the file yet; and the
+        # one attempt to drain them.
+        assert len(asked) < 8
+    log.down = False
+    with closing(SpillingLog(log, ALL, tmp_path / "spill", QUICK)) as spilling:
+        eventually(lambda: pages(log.entries) == [str(i) for i in range(20)])
+        assert appended(spilling, entry("next")) == [Position("seen", 0, 20)]
+
+
 def test_what_was_spilled_is_drained_in_order_when_the_log_is_back(log, spilling):
     log.down = True
     for i in range(100):
@@ -164,7 +182,7 @@ def test_new_appends_do_not_wait_for_what_was_spilled(log, tmp_path):
         for i in range(5):
             appended(spilling, entry(str(i)))
         log.down = False
-        assert appended(spilling, entry("new")) != []
+        eventually(lambda: appended(spilling, entry("new")) != [])  # when the log was found again
     assert "4" not in pages(log.entries)
 
 
