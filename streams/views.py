@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from schemas.fields import field_types, has_marker, mentions_type
+from schemas.fields import Mention, Subject, field_types, has_marker, mentions_type
 from schemas.frozen import Frozen
 from streams.errors import FoldError
 from streams.log import Position
@@ -37,6 +37,7 @@ Key = tuple[Any, ...]
 
 # Cassandra takes 65,535 bytes of a partition key; this is four such parts, of four bytes each.
 MAX_KEY_CHARS = 4_000
+_TEXTS = (str, bytes, Subject, Mention)
 
 
 class View(Frozen):
@@ -109,11 +110,7 @@ def shape_of(view: type[View]) -> ViewShape:
         clustering=clustering,
         values=names[len(partition) + len(clustering) :],
         integers=tuple(i for i, part in enumerate(key) if mentions_type(part, int)),
-        texts=tuple(
-            i
-            for i, part in enumerate(key)
-            if mentions_type(part, str) or mentions_type(part, bytes)
-        ),
+        texts=tuple(i for i, part in enumerate(key) if any(mentions_type(part, t) for t in _TEXTS)),
     )
 
 
