@@ -25,6 +25,7 @@ from connectors.gateway.head import HeadLikeGet
 from connectors.gateway.idempotency import EventIds
 from connectors.gateway.intake import Intake
 from connectors.gateway.log import Log, position_header, trace_of
+from connectors.gateway.methods import note_methods, with_methods
 from connectors.gateway.metrics import App, measured
 from connectors.gateway.openapi import complete, openapi
 from connectors.gateway.overload import Overload
@@ -118,6 +119,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         state=State({"public_url": settings.public_url}),
     )
     _check_access(app)
+    note_methods(app)
     note_parameters(app)
     complete(app)
     return measured(cast(App, app))
@@ -182,7 +184,7 @@ async def _add_headers(message: Message, scope: Any) -> None:
     """Every answer says where its writes are, and what of the API it used will go."""
     if message["type"] != "http.response.start":
         return
-    headers = list(message["headers"])
+    headers = with_methods(list(message["headers"]), scope)
     state: State = scope["state"]
     position = position_header(state.get("positions", []))
     if position is not None:

@@ -131,14 +131,21 @@ def invalid(error: msgspec.DecodeError | UnicodeDecodeError, root: str = "") -> 
     return FieldError(".".join(part for part in parts if part) or "body", in_words(message))
 
 
-def _from_litestar(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _from_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     detail, errors = error.detail, []
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = [_litestar_field(found) for found in error.extra]
         detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "the body is larger than this route takes: send less at once"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _not_allowed(request.method, error.headers or {}).response()
     return Problem(error.status_code, detail, errors=errors, headers=error.headers).response()
+
+
+def _not_allowed(method: str, headers: Mapping[str, str]) -> Problem:
+    allowed = ", ".join(sorted(headers.get("allow", "").split(", ")))
+    return Problem(405, f"{method} is not for this path: {allowed} are", headers={"Allow": allowed})
 
 
 def _litestar_field(found: Mapping[str, str]) -> FieldError:

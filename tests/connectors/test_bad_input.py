@@ -267,6 +267,19 @@ def test_whoever_shows_no_credentials_is_told_how(walk: Walk) -> None:
                 assert "WWW-Authenticate" in answer.headers, operation
 
 
+def test_options_and_a_wrong_method_name_all_methods_of_a_path(walk: Walk) -> None:
+    methods: dict[str, set[str]] = {}
+    for operation in walk.operations:
+        url = operation.url(walk.names)
+        methods.setdefault(url, {"OPTIONS"}).add(operation.method.upper())
+    for url, described in methods.items():
+        allowed = ", ".join(sorted(described | ({"HEAD"} if "GET" in described else set())))
+        assert walk.client.options(url).headers["allow"] == allowed, url
+        answer = walk.client.put(url)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), url
+        assert allowed in answer.json()["detail"], url
+
+
 def test_wrong_methods_and_paths_are_problems_too(walk: Walk) -> None:
     for operation in walk.operations:
         if operation.scope is not None:
