@@ -5,7 +5,7 @@ row before or after its move, never twice or not at all. Files that are not part
 more stay for those who still read them; vacuum removes them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -16,10 +16,7 @@ from batch.files import File
 from batch.lake import Lake
 from batch.lease import maintenance
 from batch.progress import OnProgress, Progress, unseen
-from batch.rewrite import rewrite
-
-# In one step: as a table of DuckDB about a gigabyte, most of which is on disk.
-STEP_ROWS = 2_000_000
+from batch.rewrite import in_steps, rewrite
 
 # So many small files may lie in one place before they become one.
 SMALL_ROWS = 500_000
@@ -42,7 +39,7 @@ def compact(lake: Lake, on_progress: OnProgress = unseen) -> dict[str, int]:
 
 def moves(files: Iterable[File]) -> list[list[File]]:
     """The steps that move what was appended."""
-    return list(_in_steps([file] for file in files if file.is_recent))
+    return list(in_steps([file] for file in files if file.is_recent))
 
 
 def merges(files: Iterable[File]) -> list[list[File]]:
@@ -52,19 +49,7 @@ def merges(files: Iterable[File]) -> list[list[File]]:
         key=attrgetter("place"),
     )
     places = (list(found) for _, found in groupby(small, attrgetter("place")))
-    return list(_in_steps(place for place in places if len(place) > MAX_SMALL_FILES))
-
-
-def _in_steps(groups: Iterable[list[File]]) -> Iterator[list[File]]:
-    """Join groups, each of which stays together, while they are no more than one step."""
-    step: list[File] = []
-    for group in groups:
-        if step and sum(file.rows for file in [*step, *group]) > STEP_ROWS:
-            yield step
-            step = []
-        step += group
-    if step:
-        yield step
+    return list(in_steps(place for place in places if len(place) > MAX_SMALL_FILES))
 
 
 class _Compactor:

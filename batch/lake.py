@@ -8,6 +8,8 @@ into Delta's own log, which no erasure rewrites.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -142,6 +144,29 @@ class Table:
                 list(PLACE_COLUMNS),
                 commit_properties=CommitProperties(app_transactions=[number]),
             )
+
+    def vacuum(self, keep: timedelta) -> int:
+        """Remove files that have not been part of it for some time; how many; with the lease.
+
+        Raises:
+            LakeError: they cannot be removed.
+        """
+        if self._delta is None:
+            return 0
+        with self._writing():
+            run = partial(
+                self._delta.vacuum,
+                retention_hours=int(keep / timedelta(hours=1)),
+                enforce_retention_duration=False,
+                full=True,  # what was written, but never committed, too
+            )
+            # Delta goes on naming files that were removed earlier.
+            removed = [file for file in run(dry_run=True) if (self.path / file).exists()]
+            run(dry_run=False)
+            # Delta's own log, of which entries are needed until a checkpoint says the same.
+            self._delta.create_checkpoint()
+            self._delta.cleanup_metadata()
+        return len(removed)
 
     def append(self, rows: pa.Table, incarnation: str, offsets: Mapping[int, range]) -> None:
         """Append rows, and that the log is archived so far, as one commit.

@@ -1,7 +1,7 @@
 """Rows written anew, each where it belongs: into its month and the bucket of its subject, by time."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,10 +12,25 @@ from batch.errors import LakeError
 from batch.files import BUCKET_SQL, MONTH_SQL, File, Span
 from batch.lake import Table, relation_of
 
+# In one step: as a table of DuckDB about a gigabyte, most of which is on disk.
+STEP_ROWS = 2_000_000
+
 _PLACES = """
 SELECT month, bucket, count(*), min(time_ms), max(time_ms), min(appended_ms), max(appended_ms)
 FROM rewritten GROUP BY month, bucket ORDER BY month, bucket
 """
+
+
+def in_steps(groups: Iterable[list[File]]) -> Iterator[list[File]]:
+    """Join groups of files, each of which stays together, to steps that are one commit each."""
+    step: list[File] = []
+    for group in groups:
+        if step and sum(file.rows for file in [*step, *group]) > STEP_ROWS:
+            yield step
+            step = []
+        step += group
+    if step:
+        yield step
 
 
 def rewrite(

@@ -17,7 +17,8 @@ class Topic:
     Attributes:
         name: lower case, digits and underscores.
         partitions: fixed when the topic is created.
-        retention_days: at least 1; older records may be dropped once archived; None keeps them.
+        retention_days: at least 1; what is older is dropped, from the log once archived, and from the
+            lake; None keeps it.
         archived: whether the lake has a table of it; what is not archived is gone after retention.
         compacted: only the newest record of a key is kept; for events that carry full state.
         deduplicated: ids of clients' events are remembered for 7 days, and repeats dropped.

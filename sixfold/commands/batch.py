@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from inspect import getdoc
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import MofNCompleteColumn, TimeRemainingColumn
@@ -14,7 +15,9 @@ from batch.archive import Archived, archive
 from batch.compaction import compact
 from batch.lake import Lake
 from batch.progress import OnProgress, Progress
+from batch.retention import retain
 from batch.runs import Counts, recorded
+from batch.vacuum import KEEP, vacuum
 from schemas.envelope import PLATFORM_TENANT
 from schemas.event import Data
 from sixfold.commands.context import Json, print_rows, progress_bar, settings_of
@@ -57,6 +60,30 @@ def compact_command(context: typer.Context, as_json: Json = False) -> None:
         rows = compact(job.lake, job.show)
         job.counts.update(_some(rows))
     _print_counts(rows, "rows", as_json)
+
+
+@run.command("retain")
+def retain_command(context: typer.Context, as_json: Json = False) -> None:
+    """Drop from the lake what is older than its topic keeps it."""
+    with _job(context, "retain", as_json) as job:
+        dropped = retain(job.lake, datetime.now(UTC), job.show)
+        job.counts.update(_some(dropped))
+    _print_counts(dropped, "dropped", as_json)
+
+
+@run.command("vacuum")
+def vacuum_command(
+    context: typer.Context,
+    keep_hours: Annotated[
+        int, typer.Option(min=1, help="Keep what was replaced since; no query may run longer.")
+    ] = KEEP // timedelta(hours=1),
+    as_json: Json = False,
+) -> None:
+    """Remove files of the lake that nobody reads any more, and those of jobs that were cut short."""
+    with _job(context, "vacuum", as_json) as job:
+        removed = vacuum(job.lake, timedelta(hours=keep_hours), job.show)
+        job.counts.update(_some(removed))
+    _print_counts(removed, "files", as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 import pytest
 import typer
 from deltalake import DeltaTable
-from lake_events import CATALOG, append, value
+from lake_events import CATALOG, NOON, append, value
 from typer.testing import CliRunner
 
 from batch.engine import Engine
@@ -47,6 +47,14 @@ def orders(lake):
         return sorted(table["order"].to_pylist())
 
     return found
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """When records are appended, in milliseconds."""
+    times = {"now_ms": int(NOON.timestamp() * 1000)}
+    monkeypatch.setattr("time.time_ns", lambda: times["now_ms"] * 1_000_000)
+    return times
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from schemas.topic import Topic
 from streams.log import Entry
 
 ORDERS = Topic("orders", partitions=2, deduplicated=True)
-RETURNS = Topic("returns", partitions=1)
+RETURNS = Topic("returns", partitions=1, retention_days=90)
 CARTS = Topic("carts", partitions=1, archived=False)
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)

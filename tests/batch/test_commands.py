@@ -52,6 +52,16 @@ def test_compact_says_how_many_rows_it_moved_and_leaves_a_record(sixfold):
 
 
 @pytest.mark.usefixtures("clicked")
+def test_retain_and_vacuum_say_what_they_did(sixfold):
+    sixfold("batch", "run", "archive")
+    sixfold("batch", "run", "compact")
+    assert rows_of(sixfold("batch", "run", "retain", "--json")) == []
+    vacuumed = rows_of(sixfold("batch", "run", "vacuum", "--keep-hours", "1", "--json"))
+    assert {row["topic"]: row["files"] for row in vacuumed}["clicks"] == 0
+    assert b"topic" in sixfold("batch", "run", "retain")
+
+
+@pytest.mark.usefixtures("clicked")
 def test_sql_answers_the_same_before_and_after_archiving(sixfold):
     command = ("sql", "SELECT count(*) AS clicks FROM clicks", "--format", "json")
     assert rows_of(sixfold(*command)) == [{"clicks": CLICKS}]

@@ -21,6 +21,7 @@ from lake_events import (
 
 from batch import compaction
 from batch import lake as lakes
+from batch import rewrite as rewriting
 from batch.archive import archive
 from batch.compaction import compact, merges, moves
 from batch.engine import Engine
@@ -121,7 +122,7 @@ def file(place, rows):
 
 
 def test_a_step_has_no_more_rows_than_fit(monkeypatch):
-    monkeypatch.setattr(compaction, "STEP_ROWS", 10)
+    monkeypatch.setattr(rewriting, "STEP_ROWS", 10)
     recent = [file((RECENT, 0), rows) for rows in (4, 5, 3, 20, 1)]
     steps = moves([*recent, file(("2024-05", 1), 4)])
     assert [[each.rows for each in step] for step in steps] == [[4, 5], [3], [20], [1]]
@@ -142,7 +143,7 @@ class Crash(BaseException):
 @pytest.mark.usefixtures("archived")
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_a_run_that_was_cut_short_is_gone_on_with(steps, lake, log, orders, monkeypatch):
-    monkeypatch.setattr(compaction, "STEP_ROWS", 8)
+    monkeypatch.setattr(rewriting, "STEP_ROWS", 8)
     expected, taken = orders(), []
 
     def crash(*args):
@@ -163,7 +164,7 @@ def test_a_run_that_was_cut_short_is_gone_on_with(steps, lake, log, orders, monk
 
 @pytest.mark.usefixtures("archived")
 def test_archives_go_on_while_rows_are_moved(lake, log, orders, monkeypatch):
-    monkeypatch.setattr(compaction, "STEP_ROWS", 8)
+    monkeypatch.setattr(rewriting, "STEP_ROWS", 8)
     count = [40]
 
     def meanwhile(*args):

@@ -44,14 +44,6 @@ def test_events_of_other_ids_are_no_repeats():
     assert repeats_of([*copies(0), *copies(0, key=2)]) == []
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """When records are appended, in milliseconds."""
-    times = {"now_ms": int(NOON.timestamp() * 1000)}
-    monkeypatch.setattr("time.time_ns", lambda: times["now_ms"] * 1_000_000)
-    return times
-
-
 @pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "in the log"])
 @pytest.mark.parametrize(("days", "count"), [(6.9, 1), (7.1, 2)])
 def test_an_id_is_known_for_seven_days_whatever_time_its_event_says(
