@@ -8,9 +8,10 @@ from litestar import Request
 
 from connectors.gateway.deprecation import Deprecation, deprecate
 from connectors.gateway.problems import Problem, invalid
+from schemas.frozen import Frozen
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True):
+class Body(Frozen, forbid_unknown_fields=True):
     """Base class of what clients send; fields that it does not have are refused."""
 
     DEPRECATED: ClassVar[Mapping[str, Deprecation]] = {}

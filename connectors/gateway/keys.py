@@ -46,6 +46,9 @@ class Rotation(Body):
     overlap_s: Annotated[int, msgspec.Meta(ge=0, le=_MAX_OVERLAP_S)] = 24 * 3600
 
 
+_USUAL_ROTATION = Rotation()
+
+
 class Key(msgspec.Struct):
     """An API key, without its secret."""
 
@@ -137,9 +140,13 @@ async def list_keys(
 
 @post("/api/v1/keys/{id:str}/rotate", scope="keys:admin", status_code=200, tags=["keys"])
 async def rotate_key(
-    id: FromPath[str], data: JSONBody[Rotation], caller: Caller, log: Log, api_keys: ApiKeys
+    id: FromPath[str],
+    caller: Caller,
+    log: Log,
+    api_keys: ApiKeys,
+    data: JSONBody[Rotation] = _USUAL_ROTATION,
 ) -> IssuedKey:
-    """Give an API key a new secret; the old one stays good for some time."""
+    """Give an API key a new secret; the old one stays good for some time, a day without a body."""
     row = await api_keys.managed(id, caller)
     text = api_keys.text(row.tenant, f"rotate {id}", log.ids)._replace(key=id)
     accepted = await log.of_tenant(row.tenant).append(

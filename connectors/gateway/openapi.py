@@ -14,6 +14,7 @@ from litestar.openapi.spec import (
     OpenAPIType,
     Operation,
     Reference,
+    RequestBody,
     Schema,
     SecurityScheme,
 )
@@ -96,6 +97,9 @@ def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
     operation.summary = title.rstrip(".")
     operation.description = rest or None
     operation.deprecated = "deprecation" in handler.opt
+    body, data = operation.request_body, handler.parsed_data_field
+    if isinstance(body, RequestBody) and data is not None and data.has_default:
+        body.required = False
     scope = handler.opt.get("scope")
     operation.security = [{"bearer": [scope]}] if scope else []
     succeeds = {s: r for s, r in (operation.responses or {}).items() if s < "400"}

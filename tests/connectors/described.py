@@ -14,6 +14,7 @@ class Operation(NamedTuple):
         path_params: names.
         query: schemas by name.
         bodies: schemas by content type.
+        needs_body: whether there has to be one.
     """
 
     method: str
@@ -22,6 +23,7 @@ class Operation(NamedTuple):
     path_params: tuple[str, ...]
     query: Mapping[str, Any]
     bodies: Mapping[str, Any]
+    needs_body: bool
 
     def __str__(self) -> str:
         return f"{self.method.upper()} {self.path}"
@@ -42,7 +44,8 @@ def operations(document: Any) -> Iterator[Operation]:
             query = {
                 p["name"]: flat(document, p["schema"]) for p in parameters if p["in"] == "query"
             }
-            content = described.get("requestBody", {}).get("content", {})
+            body = described.get("requestBody", {})
+            content = body.get("content", {})
             security = described.get("security", [])
             yield Operation(
                 method,
@@ -51,6 +54,7 @@ def operations(document: Any) -> Iterator[Operation]:
                 tuple(p["name"] for p in parameters if p["in"] == "path"),
                 query,
                 {name: flat(document, body["schema"]) for name, body in content.items()},
+                body.get("required", False),
             )
 
 

@@ -134,6 +134,8 @@ def test_what_is_no_json_object_is_refused(walk: Walk, content: bytes) -> None:
     for operation in walk.operations:
         if not operation.bodies or operation.scope is None:
             continue
+        if content == b"" and not operation.needs_body:
+            continue
         headers = {"Content-Type": "application/json"}
         answer = walk.send(operation, content=content, headers=headers)
         status, fields = problem(answer)

@@ -232,6 +232,14 @@ def test_a_repeated_creation_gives_the_same_key(api):
     assert len(listed) == 1
 
 
+def test_a_key_is_rotated_without_a_body(api):
+    old = api.new_key("acme", "links:read")
+    answer = api.client.post(f"/api/v1/keys/{old.split('_')[1]}/rotate")
+    assert answer.status_code == 200, answer.text
+    assert me(api, answer.json()["api_key"]).status_code == 200
+    assert me(api, old).status_code == 200
+
+
 def test_a_repeated_rotation_keeps_the_old_secret_good(api):
     old = api.new_key("acme", "links:read")
     path = f"/api/v1/keys/{old.split('_')[1]}/rotate"
