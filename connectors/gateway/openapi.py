@@ -1,7 +1,10 @@
 """The API's description (OpenAPI 3.1) at `/openapi.json`."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Litestar, Response, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -20,7 +23,11 @@ from litestar.openapi.spec import (
 )
 from litestar.routes import HTTPRoute
 
+from connectors.gateway.auth import SCOPES
+from connectors.gateway.bodies import Body
+from connectors.gateway.docstrings import attributes_of
 from connectors.gateway.problems import MEDIA_TYPE, Problem
+from schemas.fields import field_types, walk
 
 _TEXT = Schema(type=OpenAPIType.STRING)
 _NUMBER = Schema(type=OpenAPIType.INTEGER)
@@ -75,10 +82,32 @@ def openapi(version: str) -> OpenAPIConfig:
     )
 
 
+class Answer(NamedTuple):
+    """One of several answers of a route, which says them as `answers={status: Answer(…)}`.
+
+    Attributes:
+        struct: what is in the JSON of it, if anything; the handler must be annotated with it too.
+    """
+
+    description: str
+    struct: type[msgspec.Struct] | None = None
+
+    def response(self) -> OpenAPIResponse:
+        """As OpenAPI has it."""
+        if self.struct is None:
+            return OpenAPIResponse(description=self.description)
+        reference = Reference(ref=f"#/components/schemas/{self.struct.__name__}")
+        content = {"application/json": OpenAPIMediaType(schema=reference)}
+        return OpenAPIResponse(description=self.description, content=content)
+
+
 def complete(app: Litestar) -> None:
-    """Add to the description what Litestar cannot know: scopes, and that errors are problems."""
+    """Add to the description what Litestar cannot know: scopes, fields, and that errors are problems."""
     description = app.openapi_schema
     schemas: dict[str, Any] = description.components.schemas or {}
+    for struct in _structs(app):
+        if struct.__name__ in schemas:
+            _describe(schemas[struct.__name__], struct)
     description.components.schemas = schemas | {"Problem": _PROBLEM}
     for route in app.routes:
         item = (description.paths or {}).get(getattr(route, "path_format", ""))
@@ -102,8 +131,41 @@ def _complete(operation: Operation, handler: HTTPRouteHandler) -> None:
         body.required = False
     scope = handler.opt.get("scope")
     operation.security = [{"bearer": [scope]}] if scope else []
+    answers: Mapping[int, Answer] = handler.opt.get("answers", {})
+    told = {str(status): answer.response() for status, answer in answers.items()}
     succeeds = {s: r for s, r in (operation.responses or {}).items() if s < "400"}
-    operation.responses = {**succeeds, "default": _REFUSAL}
+    operation.responses = {**(told or succeeds), "default": _REFUSAL}
+
+
+def _structs(app: Litestar) -> set[type[msgspec.Struct]]:
+    """The structs that requests and answers are made of."""
+    found: set[type[msgspec.Struct]] = set()
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for field in (handler.parsed_data_field, handler.parsed_return_field):
+                _add_structs(field.raw if field else None, found)
+    return found
+
+
+def _add_structs(annotation: object, found: set[type[msgspec.Struct]]) -> None:
+    for part in walk(annotation):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part not in found:
+            found.add(part)
+            for field in field_types(part).values():
+                _add_structs(field, found)
+
+
+def _describe(schema: Schema, struct: type[msgspec.Struct]) -> None:
+    """Say of each field of a struct what its docstring says, and which scopes there are."""
+    properties = dict(schema.properties or {})
+    for name, text in attributes_of(struct).items():
+        if name in properties:
+            properties[name] = replace(properties[name], description=text)
+    scopes = properties.get("scopes")
+    if issubclass(struct, Body) and isinstance(scopes, Schema):
+        items = Schema(type=OpenAPIType.STRING, enum=sorted(SCOPES))
+        properties["scopes"] = replace(scopes, items=items)
+    schema.properties = properties
 
 
 def _not_found_as_problem(response: Response[Any]) -> Response[Any]:

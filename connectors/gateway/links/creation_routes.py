@@ -18,6 +18,7 @@ from connectors.gateway.links.bodies import (
 from connectors.gateway.links.client import Client, client_of_request
 from connectors.gateway.links.creation import Asked, Made, Refused, Undecided, taken
 from connectors.gateway.log import Accepted
+from connectors.gateway.openapi import Answer
 from connectors.gateway.problems import FieldError, Problem
 from streams.errors import RuleBroken
 from streams.log import Position
@@ -37,7 +38,14 @@ async def client(request: Request[Any, Any, Any], caller: Caller, log: Log, link
 CLIENT = {"client": Provide(client)}
 
 
-@post("/api/v1/urls", scope="links:write", dependencies=CLIENT, tags=["links"])
+_CREATED = {
+    200: Answer("The link of this `external_id` was changed.", ShownLink),
+    201: Answer("The link was made.", ShownLink),
+    202: Answer("It is not decided yet; it is when this position has been applied.", Accepted),
+}
+
+
+@post("/api/v1/urls", scope="links:write", dependencies=CLIENT, answers=_CREATED, tags=["links"])
 async def create(
     data: JSONBody[NewLink], client: From, log: Log, links: Links
 ) -> Response[ShownLink | Accepted]:

@@ -10,8 +10,28 @@ from litestar.params import Body, FromPath
 
 from connectors.gateway.links.encoding import Hit
 from connectors.gateway.links.redirect import Redirects, Visitor
+from connectors.gateway.openapi import Answer
 
 _MAX_FORM_BYTES = 4_096
+
+
+_FOLLOWED = {
+    200: Answer("A form for the link's password."),
+    302: Answer("The link's target, or the one for its end; 301, 307 or 308 if it was made so."),
+    401: Answer("The link is audited, and nobody is signed in."),
+    404: Answer("There is no such link."),
+    410: Answer("The link has ended, is switched off, or was deleted."),
+    503: Answer("Whether there is such a link, or its click, cannot be made sure of now."),
+}
+
+_UNLOCKED = {
+    303: Answer("The link's target."),
+    403: Answer("The form again: it was another password."),
+    404: _FOLLOWED[404],
+    410: _FOLLOWED[410],
+    429: Answer("The form again: there were too many wrong tries."),
+    503: _FOLLOWED[503],
+}
 
 
 class PasswordForm(msgspec.Struct):
@@ -20,7 +40,13 @@ class PasswordForm(msgspec.Struct):
     password: str
 
 
-@route("/{key:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], public=True, tags=["links"])
+@route(
+    "/{key:str}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    public=True,
+    answers=_FOLLOWED,
+    tags=["links"],
+)
 async def follow(
     request: Request[Any, Any, Any], key: FromPath[str], redirects: NamedDependency[Redirects]
 ) -> Response[Any]:
@@ -33,7 +59,13 @@ async def follow(
     return await redirects.follow(key, _visitor(request, redirects.now_ms()))
 
 
-@post("/{key:str}", public=True, tags=["links"], request_max_body_size=_MAX_FORM_BYTES)
+@post(
+    "/{key:str}",
+    public=True,
+    answers=_UNLOCKED,
+    tags=["links"],
+    request_max_body_size=_MAX_FORM_BYTES,
+)
 async def unlock(
     request: Request[Any, Any, Any],
     key: FromPath[str],

@@ -18,6 +18,7 @@ from connectors.gateway.links.creation_routes import CLIENT, From, Links, locate
 from connectors.gateway.links.lists import Listed, links_of, rows_of
 from connectors.gateway.links.stats import Granularity, Range, Stats, stats
 from connectors.gateway.log import Accepted
+from connectors.gateway.openapi import Answer
 from streams.errors import RuleBroken
 from streams.links.stats import DIMENSIONS
 from streams.links.views import Link, LinkDay, LinkTotals
@@ -56,6 +57,18 @@ async def within(
     return Range.of(since, until, granularity, log.origin.time.date())
 
 
+_CHANGED = {
+    200: Answer("The link was changed.", ShownLink),
+    202: Answer("It will be changed when this position has been applied.", Accepted),
+}
+
+_DELETED = {
+    202: Answer(
+        "The link will be deleted when the position in `Sixfold-Position` has been applied."
+    ),
+    204: Answer("The link was deleted."),
+}
+
 OwnLink = NamedDependency[Link]
 _LINK = {"link": Provide(own_link)}
 _COUNTED = {"link": Provide(counted_link), "within": Provide(within)}
@@ -87,7 +100,13 @@ async def read(client: From, link: OwnLink, links: Links) -> ShownLink:
     return client.shown(opened)
 
 
-@patch("/api/v1/urls/{key:str}", scope="links:write", dependencies=CLIENT | _LINK, tags=["links"])
+@patch(
+    "/api/v1/urls/{key:str}",
+    scope="links:write",
+    dependencies=CLIENT | _LINK,
+    answers=_CHANGED,
+    tags=["links"],
+)
 async def change(
     data: JSONBody[LinkPatch], client: From, link: OwnLink, log: Log, links: Links
 ) -> Response[ShownLink | Accepted]:
@@ -110,7 +129,13 @@ async def change(
     return Response(client.shown(opened), headers=headers)
 
 
-@delete("/api/v1/urls/{key:str}", scope="links:delete", dependencies=_LINK, tags=["links"])
+@delete(
+    "/api/v1/urls/{key:str}",
+    scope="links:delete",
+    dependencies=_LINK,
+    answers=_DELETED,
+    tags=["links"],
+)
 async def remove(link: OwnLink, log: Log, links: Links) -> Response[None]:
     """Delete a link; its key is never given again.
 
