@@ -1,7 +1,7 @@
 """SQL over the lake and what the log has beyond it, by DuckDB."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -131,12 +131,7 @@ class Engine:
         self._connection.unregister("rows")
 
     def _make_events(self) -> None:
-        columns = ", ".join(f'"{column}"' for column in COMMON_COLUMNS)
-        parts = " UNION ALL ".join(
-            f"SELECT '{topic}' AS topic, {columns} FROM \"{topic}\""  # noqa: S608
-            for topic in self._lake.topics
-        )
-        self._connection.execute(f'CREATE VIEW "{EVENTS}" AS {parts}')
+        self._connection.execute(f'CREATE VIEW "{EVENTS}" AS {events_sql(self._lake.topics)}')
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -147,3 +142,12 @@ class Engine:
             raise QueryError(f"{error}\nThe tables are {tables}.") from error
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise QueryError(str(error)) from error
+
+
+def events_sql(topics: Iterable[str]) -> str:
+    """What the tables of all topics have in common, as one relation."""
+    columns = ", ".join(f'"{column}"' for column in COMMON_COLUMNS)
+    return " UNION ALL ".join(
+        f"SELECT '{topic}' AS topic, {columns} FROM \"{topic}\""  # noqa: S608
+        for topic in topics
+    )

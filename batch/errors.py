@@ -33,5 +33,9 @@ class UnknownQuery(BatchError):
     """There is no query of that name."""
 
 
+class UnknownTable(BatchError):
+    """There is no table or view of that name."""
+
+
 class OutputError(BatchError):
     """A result does not fit into the format that was asked for."""

@@ -18,6 +18,8 @@ _PLACES = pa.schema(
 )
 _RECORDS = _PLACES.append(pa.field("value", pa.binary()))
 
+NO_RECORDS = _RECORDS.empty_table()
+
 
 @dataclass(slots=True)
 class Tally:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pyarrow import RecordBatchReader
 
+from batch.describing import columns, tables
 from batch.engine import Engine
 from batch.lake import Lake
 from batch.output import WRITERS, Writer, print_table
@@ -27,21 +28,29 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def sql(
+def sql(  # noqa: PLR0913, PLR0917 - options, of which each stands for itself
     context: typer.Context,
     select: Annotated[
-        str, typer.Argument(help="A SELECT, or the name of a query (see --list).")
+        str,
+        typer.Argument(help="A SELECT, the name of a query (see --list), or of what to describe."),
     ] = "",
     format: Annotated[Format, typer.Option("--format", "-f")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="List the queries that come along.")
     ] = False,
+    describe: Annotated[
+        bool,
+        typer.Option("--describe", help="List tables and views, or the columns of the one given."),
+    ] = False,
 ) -> None:
     """Query topics as tables; what is not archived yet is part of them."""
+    if describe:
+        _describe(Lake(settings_of(context).lake, CATALOG), select, format)
+        return
     if list_ or not select:
         rows = [{"query": q.name, "what": q.description} for q in queries()]
-        print_rows(rows, ("query", "what"), as_json=False)
+        print_rows(rows, ("query", "what"), format is Format.JSON)
         return
     text = select if any(c.isspace() for c in select) else query(select).sql
     settings = settings_of(context)
@@ -50,6 +59,12 @@ def sql(
         Engine(Lake(settings.lake, CATALOG), platform.log) as engine,
     ):
         _write(engine, text, format, output)
+
+
+def _describe(lake: Lake, table: str, format: Format) -> None:
+    found = columns(lake, table) if table else tables(lake)
+    rows = [described._asdict() for described in found]
+    print_rows(rows, tuple(rows[0]), format is Format.JSON)
 
 
 def _write(engine: Engine, text: str, format: Format, output: Path | None) -> None:
