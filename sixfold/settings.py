@@ -7,7 +7,7 @@ port = 8080          # or SIXFOLD_GATEWAY_PORT=8080
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,13 +15,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from connectors.engines.jars import default_cache
-from connectors.errors import BadStoreSettings
+from connectors.errors import BadDatabase, BadStoreSettings
+from connectors.gateway.countries import Countries
 from connectors.gateway.keys import Tenant
 from connectors.gateway.settings import GatewaySettings
 from connectors.store.cassandra.settings import CassandraSettings, Tls, password_of
 from schemas.frozen import Frozen
 from schemas.patterns import in_words
 from sixfold.errors import BadSettings
+from streams.addresses import Network
+from streams.errors import RuleBroken
+from streams.links.urls import UrlRules, normal_url
 
 FILE = Path("sixfold.toml")
 _PREFIX = "SIXFOLD_"
@@ -125,21 +129,22 @@ class GatewaySection(Section):
     max_event_bytes: Count = 256 * 1024
     max_batch_bytes: Count = 16 * 1024 * 1024
 
-    def settings(self) -> GatewaySettings:
-        """As the gateway takes them.
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The trusted proxies.
 
         Raises:
-            BadSettings: a trusted proxy is no address or network.
+            ValueError: one is no address or network.
         """
-        try:
-            proxies = tuple(ip_network(proxy) for proxy in self.trusted_proxies)
-        except ValueError as error:
-            raise BadSettings(f"gateway.trusted_proxies: {error}") from error
+        return tuple(ip_network(proxy) for proxy in self.trusted_proxies)
+
+    def settings(self) -> GatewaySettings:
+        """As the gateway takes them."""
         return GatewaySettings(
             host=self.host,
             port=self.port,
             public_url=self.public_url.rstrip("/"),
-            trusted_proxies=proxies,
+            trusted_proxies=self.proxies,
             cors_origins=tuple(self.cors_origins),
             max_event_bytes=self.max_event_bytes,
             max_batch_bytes=self.max_batch_bytes,
@@ -254,9 +259,41 @@ def load(file: Path = FILE, environment: Mapping[str, str] = os.environ) -> Sett
     _convert(given, lambda path: _line(file, text, path))
     variables = _from(environment)
     merged = _merged(given, {path: value for path, (_, value) in variables.items()})
-    settings = _convert(merged, lambda path: variables[path][0] if path in variables else str(file))
+
+    def place(path: str) -> str:
+        return variables[path][0] if path in variables else _line(file, text, path)
+
+    settings = _convert(merged, place)
     _check_pair(settings)
+    for path, check in _CHECKS.items():
+        try:
+            check(settings)
+        except (ValueError, RuleBroken, BadDatabase) as error:
+            reason = error.reason if isinstance(error, RuleBroken) else str(error)
+            raise BadSettings(f"{place(path)}: {path}: {reason}") from error
     return settings
+
+
+def _check_countries(settings: Settings) -> None:
+    if settings.links.countries:
+        Countries(Path(settings.links.countries)).close()
+
+
+def _check_public_url(settings: Settings) -> None:
+    url = settings.gateway.public_url
+    if url and set("?#") & set(normal_url(url, "public_url")):
+        raise ValueError(f"{url}: keys are appended to it, so leave query and fragment out")
+
+
+# What types cannot say of settings: checked before anything is made of them.
+_CHECKS: Mapping[str, Callable[[Settings], object]] = {
+    "gateway.trusted_proxies": lambda settings: settings.gateway.proxies,
+    "gateway.public_url": _check_public_url,
+    "links.blocked_hosts": lambda settings: UrlRules.of(_ANY_URL, settings.links.blocked_hosts),
+    "links.countries": _check_countries,
+}
+
+_ANY_URL = "http://localhost"
 
 
 def _check_pair(settings: Settings) -> None:
@@ -295,7 +332,7 @@ def _convert(given: dict[str, Any], place: Any) -> Settings:
 def _decode(type_: type, value: Any) -> Any:
     if type_ is Path and isinstance(value, str):
         return Path(value)
-    raise msgspec.ValidationError(f"Expected a path, got `{type(value).__name__}`")
+    raise TypeError(f"Expected a path, got `{type(value).__name__}`")
 
 
 def _from(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -64,6 +64,36 @@ def test_a_value_that_cannot_be_meant_is_refused_by_every_command(file: Path, se
         load(file, {})
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("gateway.trusted_proxies", '["10.0.0.0/8", "proxy"]', "'proxy' does not appear to be"),
+        ("gateway.public_url", '"sho.rt"', "must begin with http"),
+        ("gateway.public_url", '"https://sho.rt/?to="', "leave query and fragment out"),
+        ("links.blocked_hosts", '["bad host"]', "host"),
+        ("links.countries", '"/nowhere.mmdb"', "nowhere.mmdb"),
+    ],
+)
+def test_what_only_the_gateway_uses_is_checked_before_anything_is_made(
+    file: Path, setting: str, value: str, reason: str
+) -> None:
+    section, name = setting.split(".")
+    file.write_text(f"[{section}]\n{name} = {value}\n")
+    with pytest.raises(BadSettings, match=rf"sixfold\.toml:2: {re.escape(setting)}: .*{reason}"):
+        load(file, {})
+
+
+def test_a_wrong_setting_of_the_environment_is_named_by_its_variable(file: Path) -> None:
+    with pytest.raises(BadSettings, match=r"SIXFOLD_GATEWAY_PUBLIC_URL: gateway\.public_url: "):
+        load(file, {"SIXFOLD_GATEWAY_PUBLIC_URL": "sho.rt"})
+
+
+def test_a_directory_that_is_no_text_is_named(file: Path) -> None:
+    file.write_text("# where\ndata = 5\n")
+    with pytest.raises(BadSettings, match=r"sixfold\.toml:2: data: Expected a path, got `int`"):
+        load(file, {})
+
+
 def test_a_list_in_the_environment_may_be_empty_and_have_spaces(file: Path) -> None:
     def blocked(value: str) -> list[str]:
         return load(file, {"SIXFOLD_LINKS_BLOCKED_HOSTS": value}).links.blocked_hosts
