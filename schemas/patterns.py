@@ -1,6 +1,9 @@
 """Patterns that texts have to match, and in words what they allow: people do not read patterns."""
 
 import re
+from typing import Annotated
+
+import msgspec
 
 VISITOR = r"^[A-Za-z0-9+/=_-]{1,64}\Z"
 KIND = r"^(human|bot|preview)\Z"
@@ -8,6 +11,9 @@ COUNTRY = r"^[A-Z]{2}\Z"
 HOST = r"^[a-z0-9._:-]{1,253}\Z"
 TENANT = "^[a-z0-9][a-z0-9_-]{0,62}$"
 VISIBLE_ASCII = r"^[\x21-\x7e]+$"
+
+# A tenant's name is the first part of its records' keys, which a slash ends.
+Tenant = Annotated[str, msgspec.Meta(pattern=TENANT)]
 
 IN_WORDS = {
     VISITOR: "1 to 64 letters, digits or any of + / = _ -",

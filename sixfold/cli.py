@@ -3,7 +3,7 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 from rich.text import Text
@@ -11,48 +11,75 @@ from rich.text import Text
 from batch.errors import BatchError
 from connectors.errors import ConnectorError
 from schemas.errors import SchemaError
-from sixfold.commands import (
-    batch,
-    dead,
-    doctor,
-    engines,
-    importing,
-    restored,
-    run,
-    schemas,
-    sql,
-    topics,
-    upgrade,
-    vault,
-    views,
-)
 from sixfold.commands.context import console, errors
 from sixfold.errors import SixfoldError
+from sixfold.lazy import LazyGroup, Place
 from sixfold.settings import FILE
 from streams.errors import StreamError
 
+
+class _Commands(LazyGroup):
+    PLACES: ClassVar = {
+        name: Place(f"sixfold.commands.{module}", attribute, help)
+        for name, module, attribute, help in (
+            ("up", "run", "up", "Run the platform: log, agents and gateway in this process."),
+            (
+                *("gateway", "run", "gateway"),
+                "Run another gateway on the same port, beside the host of the data directory.",
+            ),
+            (
+                "demo",
+                "run",
+                "demo",
+                "Run everything once on fresh data, and check it against itself.",
+            ),
+            (
+                "topics",
+                "topics",
+                "topics",
+                "Show every partition, and how far behind each agent is.",
+            ),
+            ("tail", "topics", "tail", "Print the newest events of a topic, as the log has them."),
+            (
+                "doctor",
+                "doctor",
+                "doctor",
+                "Show where data and keys lie, and warn of what could be lost.",
+            ),
+            (
+                *("restored", "restored", "restored"),
+                "Say that log.db was restored from a backup: once, before anything is started.",
+            ),
+            (
+                "sql",
+                "sql",
+                "sql",
+                "Query topics as tables; what is not archived yet is part of them.",
+            ),
+            (
+                *("upgrade", "upgrade", "upgrade"),
+                "Move the files of an earlier version on; stop every process and make a backup first.",
+            ),
+            ("batch", "batch", "app", "Run jobs over history."),
+            ("dead", "dead", "app", "Records that a fold could not apply."),
+            (
+                *("engines", "engines", "app"),
+                "Kafka and Cassandra on this machine: to try them, not for production.",
+            ),
+            ("import", "importing", "app", "Import files."),
+            ("schemas", "schemas", "app", "The event types and what is published of them."),
+            ("vault", "vault", "app", "The master key of the vault, and its versions."),
+            ("views", "views", "app", "What readers are served."),
+        )
+    }
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Six back ends as six folds over one append-only log.",
 )
-app.command("up")(run.up)
-app.command("gateway")(run.gateway)
-app.command("demo")(run.demo)
-app.command("topics")(topics.topics)
-app.command("tail")(topics.tail)
-app.command("doctor")(doctor.doctor)
-app.command("restored")(restored.restored)
-app.command("sql")(sql.sql)
-app.command("upgrade")(upgrade.upgrade)
-app.add_typer(batch.app, name="batch")
-app.add_typer(dead.app, name="dead")
-app.add_typer(engines.app, name="engines")
-app.add_typer(importing.app, name="import")
-app.add_typer(schemas.app, name="schemas")
-app.add_typer(vault.app, name="vault")
-app.add_typer(views.app, name="views")
 
 
 def _version(asked: bool) -> None:

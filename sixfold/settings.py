@@ -17,11 +17,10 @@ import msgspec
 from connectors.engines.jars import default_cache
 from connectors.errors import BadDatabase, BadStoreSettings
 from connectors.gateway.countries import Countries
-from connectors.gateway.keys import Tenant
 from connectors.gateway.settings import GatewaySettings
 from connectors.store.cassandra.settings import CassandraSettings, Tls, password_of
 from schemas.frozen import Frozen
-from schemas.patterns import in_words
+from schemas.patterns import Tenant, in_words
 from sixfold.errors import BadSettings
 from streams.addresses import Network
 from streams.errors import RuleBroken

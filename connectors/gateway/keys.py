@@ -13,11 +13,9 @@ from connectors.gateway.bodies import Body
 from connectors.gateway.given import ApiKeys, Caller, Log, Paging, Views
 from connectors.gateway.problems import bad_field
 from schemas.access import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated
-from schemas.patterns import TENANT
+from schemas.patterns import Tenant
 from streams.access.views import ApiKey, TenantApiKey
 
-# A tenant's name is the first part of its records' keys, which a slash ends.
-Tenant = Annotated[str, msgspec.Meta(pattern=TENANT)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 _MAX_OVERLAP_S = 30 * 24 * 3600

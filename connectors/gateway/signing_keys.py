@@ -15,9 +15,10 @@ from connectors.gateway.api_keys import tenant_of
 from connectors.gateway.auth import ADMIN
 from connectors.gateway.bodies import Body
 from connectors.gateway.given import ApiKeys, Caller, Log, Paging, Views
-from connectors.gateway.keys import Tenant, check_scopes
+from connectors.gateway.keys import check_scopes
 from connectors.gateway.problems import bad_field, not_found
 from schemas.access import Algorithm, SigningKeyAdded, SigningKeyRemoved
+from schemas.patterns import Tenant
 from streams.access.views import SigningKey, TenantSigningKey
 
 _KID_BYTES = 8

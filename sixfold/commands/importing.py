@@ -8,9 +8,8 @@ import typer
 import uvloop
 from rich.progress import DownloadColumn, TimeElapsedColumn
 
-from connectors.gateway.keys import Tenant
 from connectors.sources.import_log import Imported, Target
-from schemas.patterns import in_words
+from schemas.patterns import Tenant, in_words
 from sixfold.commands.context import Json, console, progress_bar, settings_of
 from sixfold.errors import SixfoldError
 from sixfold.importing import STANDARD_INPUT, import_access_log
