@@ -41,11 +41,25 @@ def progress_bar(*columns: ProgressColumn, hidden: bool = False) -> Progress:
     )
 
 
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON object on a line of its own."""
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+
+
+def as_json_value(value: bytes) -> msgspec.Raw | str:
+    """A record's value within JSON: as it is; as a text if it is no JSON itself."""
+    try:
+        msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return value.decode(errors="replace")
+    return msgspec.Raw(value)
+
+
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
     """Print rows as a table, or as one JSON object per line."""
     if as_json:
         for row in rows:
-            sys.stdout.buffer.write(msgspec.json.encode(dict(row)) + b"\n")
+            print_json(row)
         sys.stdout.flush()
         return
     table = Table(*columns)

@@ -7,11 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sixfold.commands.context import Json, console, print_rows, settings_of
-from sixfold.errors import SixfoldError
+from sixfold.commands.context import (
+    Json,
+    as_json_value,
+    console,
+    print_json,
+    print_rows,
+    settings_of,
+)
 from sixfold.platform import Platform
 from sixfold.wiring import CATALOG
 from streams.dead import DeadLetter, dead_letters, rejected_value, requeue
+from streams.errors import BadPosition
 from streams.log import Position
 
 app = typer.Typer(no_args_is_help=True, help="Records that a fold could not apply.")
@@ -28,11 +35,15 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(context: typer.Context, letter: Letter) -> None:
+def show(context: typer.Context, letter: Letter, as_json: Json = False) -> None:
     """Print the record that a letter is about, as the log has it."""
     with Platform.open(settings_of(context)) as platform:
-        value = rejected_value(platform.log, _letter(platform, letter))
-    sys.stdout.buffer.write(value + b"\n")
+        found = _letter(platform, letter)
+        value = rejected_value(platform.log, found)
+    if as_json:
+        print_json({"position": str(found.record), "event": as_json_value(value)})
+    else:
+        sys.stdout.buffer.write(value + b"\n")
 
 
 @app.command("requeue")
@@ -57,8 +68,13 @@ def _rows(platform: Platform) -> Iterator[dict[str, Any]]:
 
 
 def _letter(platform: Platform, position: str) -> DeadLetter:
-    at = Position.parse(position)
+    try:
+        at = Position.parse(position)
+    except BadPosition as error:
+        raise typer.BadParameter(str(error), param_hint="LETTER") from error
     for letter in dead_letters(platform.log, CATALOG):
         if letter.at == at:
             return letter
-    raise SixfoldError(f"there is no dead letter at {position}: see `sixfold dead list`")
+    raise typer.BadParameter(
+        f"there is no dead letter at {position}: see `sixfold dead list`", param_hint="LETTER"
+    )

@@ -2,16 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from connectors.store.sqlite import applied_offset
-from sixfold.commands.context import Json, print_rows, settings_of
+from sixfold.commands.context import Json, as_json_value, print_json, print_rows, settings_of
 from sixfold.platform import Platform
 from sixfold.wiring import FOLDS
-from streams.log import Records
+from streams.log import Position, Records
+
+Show = Callable[[Records], None]
 
 
 def topics(context: typer.Context, as_json: Json = False) -> None:
@@ -27,18 +29,21 @@ def tail(
     topic: str,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
     records: Annotated[int, typer.Option("--records", "-n", min=0, help="Of each partition.")] = 10,
+    as_json: Json = False,
 ) -> None:
     """Print the newest events of a topic, as the log has them."""
+    show = _print_as_json if as_json else _print
     with Platform.open(settings_of(context)) as platform:
         positions = {}
         for partition in range(platform.log.topics().get(topic, 0)):
             first, end = platform.log.bounds(topic, partition)
             positions[partition] = max(first, end - records)
         if not positions:
-            platform.log.bounds(topic, 0)  # raises: there is no such topic
-        _print_from(platform, topic, positions)
+            known = ", ".join(sorted(platform.log.topics()))
+            raise typer.BadParameter(f"there is no topic {topic!r}, but {known}")
+        _print_from(platform, topic, positions, show)
         if follow:
-            asyncio.run(_follow(platform, topic, positions))
+            asyncio.run(_follow(platform, topic, positions, show))
 
 
 def _rows(platform: Platform) -> Iterator[dict[str, Any]]:
@@ -54,19 +59,19 @@ def _rows(platform: Platform) -> Iterator[dict[str, Any]]:
                 yield row | {"agent": "", "lag": ""}
 
 
-async def _follow(platform: Platform, topic: str, positions: dict[int, int]) -> None:
+async def _follow(platform: Platform, topic: str, positions: dict[int, int], show: Show) -> None:
     while True:
         version = platform.log.version()
-        _print_from(platform, topic, positions)
+        _print_from(platform, topic, positions, show)
         await platform.log.changed(version, timeout_s=60.0)
 
 
-def _print_from(platform: Platform, topic: str, positions: dict[int, int]) -> None:
+def _print_from(platform: Platform, topic: str, positions: dict[int, int], show: Show) -> None:
     """Print what is new, and move the positions on."""
     for partition, position in tuple(positions.items()):
         offset = position
         while (records := platform.log.read(topic, partition, offset, 1_000)) is not None:
-            _print(records)
+            show(records)
             offset = positions[partition] = records.next_offset
     sys.stdout.flush()
 
@@ -75,3 +80,9 @@ def _print(records: Records) -> None:
     for offset, value in zip(records.offsets, records.values, strict=True):
         position = f"{records.topic}/{records.partition}/{offset} "
         sys.stdout.buffer.write(position.encode() + value + b"\n")
+
+
+def _print_as_json(records: Records) -> None:
+    for offset, value in zip(records.offsets, records.values, strict=True):
+        position = Position(records.topic, records.partition, offset)
+        print_json({"position": str(position), "event": as_json_value(value)})

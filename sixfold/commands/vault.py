@@ -72,7 +72,11 @@ def retire(
     Backups of the vault from before it was unused cannot be opened without it: keep a copy of the
     key as long as them.
     """
-    with _opened(context) as (vault, _):
+    with _opened(context) as (vault, keys):
+        described = keys.describe()
+        if version not in described.versions:
+            known = ", ".join(map(str, described.versions))
+            raise typer.BadParameter(f"{described.location} has no version {version}, but {known}")
         vault.retire(version)
     console.print(f"Version {version} is gone; backups of the vault that need it do not open.")
 

@@ -9,7 +9,6 @@ from connectors.store.sqlite import rebuilt_up_to
 from schemas.control import RebuildRequested
 from schemas.envelope import PLATFORM_TENANT
 from sixfold.commands.context import console, settings_of
-from sixfold.errors import SixfoldError
 from sixfold.importing import hosted
 from sixfold.logging import configure
 from sixfold.platform import Platform
@@ -61,7 +60,7 @@ def _fold(name: str) -> Fold:
         if name == fold.name or name in _names(fold):
             return fold
     known = sorted({fold.name for fold in FOLDS} | {n for fold in FOLDS for n in _names(fold)})
-    raise SixfoldError(f"there is no view or fold {name!r}; there are: {', '.join(known)}")
+    raise typer.BadParameter(f"there is no view or fold {name!r}; there are: {', '.join(known)}")
 
 
 def _names(fold: Fold) -> list[str]:

@@ -40,6 +40,8 @@ def test_a_record_that_no_fold_can_apply_is_listed_shown_and_requeued(
     (letter,) = letters(platform)
     assert (letter["fold"], letter["record"]) == ("links-submissions", "submissions/0/0")
     assert platform.run("dead", "show", letter["letter"]).encode() == FROM_THE_FUTURE + b"\n"
+    shown = json.loads(platform.run("dead", "show", letter["letter"], "--json"))
+    assert shown == {"position": "submissions/0/0", "event": json.loads(FROM_THE_FUTURE)}
     assert "is given submissions/0/0 again" in platform.run("dead", "requeue", letter["letter"])
     # It still cannot be applied, so there is a newer letter about it.
     newest = letters(platform)[-1]

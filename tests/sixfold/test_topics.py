@@ -9,6 +9,7 @@ from commanding import Commands
 from schemas.links import LinkClicked
 from sixfold.platform import Platform
 from sixfold.settings import Settings, VaultSection
+from streams.log import Entry
 
 
 @pytest.fixture
@@ -42,7 +43,30 @@ def test_tail_prints_the_newest_events_as_the_log_has_them(commands: Commands) -
 
 
 def test_tail_of_what_is_no_topic_says_so(commands: Commands) -> None:
-    assert "no partition nothing/0" in commands.refused("tail", "nothing")
+    assert "there is no topic 'nothing', but" in commands.misused("tail", "nothing")
+
+
+def test_tail_prints_json_with_the_position_in_it(commands: Commands) -> None:
+    lines = [json.loads(line) for line in commands.run("tail", "clicks", "--json").splitlines()]
+    assert [line["position"].rpartition("/")[2] for line in lines] == ["0", "1", "2"]
+    assert lines[0]["event"]["data"] == {"link": "abc", "visitor": "visitor0"}
+
+
+def test_what_is_no_json_is_a_text_in_json(commands: Commands) -> None:
+    settings = Settings(data=commands.data, vault=VaultSection(master_key=str(commands.key_file)))
+    with Platform.open(settings) as platform:
+        platform.log.append([Entry("clicks", 0, None, b"not \xff json")]).result()
+    lines = [json.loads(line) for line in commands.run("tail", "clicks", "--json").splitlines()]
+    assert "not \N{REPLACEMENT CHARACTER} json" in [line["event"] for line in lines]
+
+
+def test_a_letter_that_is_none_is_a_wrong_call(commands: Commands) -> None:
+    assert "is no position" in commands.misused("dead", "show", "x")
+    assert "there is no dead letter" in commands.misused("dead", "requeue", "dead/0/7")
+
+
+def test_a_view_that_is_none_is_a_wrong_call(commands: Commands) -> None:
+    assert "there is no view or fold 'x'" in commands.misused("views", "rebuild", "x")
 
 
 def test_tail_of_fewer_records_than_none_is_refused(commands: Commands) -> None:

@@ -36,7 +36,7 @@ def test_rewrapping_goes_on_where_it_was_left(commands: Commands) -> None:
     assert "11 values were wrapped under version 2" in commands.run("vault", "rewrap")
     assert "0 values were wrapped" in commands.run("vault", "rewrap")
     assert "unused: retire" in commands.run("vault", "status")
-    assert "has no version 3, but 1, 2" in commands.refused("vault", "retire", "3")
+    assert "has no version 3, but 1, 2" in commands.misused("vault", "retire", "3")
     assert "version 2 is the newest" in commands.refused("vault", "retire", "2")
     assert "Version 1 is gone" in commands.run("vault", "retire", "1")
     assert status(commands) == {2: 31}
