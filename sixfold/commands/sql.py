@@ -43,8 +43,10 @@ def sql(  # noqa: PLR0913, PLR0917 - options, of which each stands for itself
         bool,
         typer.Option("--describe", help="List tables and views, or the columns of the one given."),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
 ) -> None:
     """Query topics as tables; what is not archived yet is part of them."""
+    format = Format.JSON if as_json else format
     if describe:
         _describe(Lake(settings_of(context).lake, CATALOG), select, format)
         return

@@ -71,7 +71,7 @@ def test_sql_answers_the_same_before_and_after_archiving(sixfold):
 
 @pytest.mark.usefixtures("clicked")
 def test_sql_runs_a_query_by_its_name(sixfold):
-    (row,) = rows_of(sixfold("sql", "links/top_links", "-f", "json"))
+    (row,) = rows_of(sixfold("sql", "links/top_links", "--json"))
     assert (row["link"], row["human_clicks"]) == ("abc", CLICKS)
 
 
