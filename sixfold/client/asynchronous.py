@@ -1,6 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ from schemas.ids import uuid7
 from sixfold.client.errors import NotFlushed, Rejected, Undelivered
 from sixfold.client.gateway import Backoff, Delivered, Gateway, Unreachable
 from sixfold.client.spill import Spill
+
+_logger = logging.getLogger("sixfold.client")
 
 # Beside the events themselves: brackets and commas.
 _MAX_BATCH_BYTES = 8 << 20
@@ -93,7 +96,8 @@ class AsyncClient:
             url: of the gateway; SIXFOLD_URL if it is not given.
             api_key: with the scope `events:write`; SIXFOLD_API_KEY if it is not given.
             spill: a file for this client alone.
-            on_rejected: told of every event that was refused.
+            on_rejected: told of every event that was refused; without it, a warning is logged of
+                those that were sent, and whoever appends one is told anyway.
 
         Raises:
             ValueError: the URL is not one of HTTP.
@@ -315,6 +319,8 @@ class AsyncClient:
         if self._on_rejected is not None:
             # Not from here: what it raises is the loop's to report, and must not stop the sending.
             asyncio.get_running_loop().call_soon(self._on_rejected, rejected)
+        elif done is None:  # nobody else would hear of it
+            _logger.warning("%s", rejected)
         if done is not None and not done.done():
             done.set_exception(rejected)
 

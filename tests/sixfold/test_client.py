@@ -227,6 +227,16 @@ def test_a_refused_event_takes_no_others_with_it(api, url, key, poll):
     assert "option" in refused[0].reasons[0]
 
 
+def test_a_refused_event_that_nobody_is_told_of_is_logged(url, key, poll, caplog):
+    with Client(url, key) as client:
+        bad = client.send("poll.voted", {"poll": poll, "option": "many"})
+        with pytest.raises(Rejected):
+            client.append("poll.eaten", {})
+    (logged,) = [record for record in caplog.records if record.name == "sixfold.client"]
+    assert logged.levelname == "WARNING"
+    assert logged.getMessage().startswith(f"event {bad} was refused: ")
+
+
 def test_an_on_rejected_that_fails_does_not_stop_the_sending(api, url, key, poll):
     reported = []
 
