@@ -27,16 +27,18 @@ soak: .venv/dev
 	$(BIN)/pytest
 
 .venv/base: requirements/base.txt pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements/base.txt
-	$(BIN)/pip install --quiet --no-deps --editable .
-	touch $@
+	@echo "Installing Sixfold and what it needs into .venv: once, for a minute or two"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet -r requirements/base.txt
+	@$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
 
 DEV := $(patsubst %,requirements/%.txt,dev bench kafka cassandra)
 
 .venv/dev: .venv/base $(DEV)
-	$(BIN)/pip install --quiet $(patsubst %,-r %,$(DEV))
-	touch $@
+	@echo "Installing what tests and benchmarks need: once, for a minute or two"
+	@$(BIN)/pip install --quiet $(patsubst %,-r %,$(DEV))
+	@touch $@
 
 pins: .venv/dev
 	$(BIN)/pip install --quiet pip-tools
