@@ -14,7 +14,7 @@ from litestar.params import FromQuery
 from litestar.types import ControllerRouterHandler, Message
 
 from connectors.errors import ConnectorError
-from connectors.gateway import docs, events, health, keys, metrics, signing_keys
+from connectors.gateway import docs, events, health, keys, metrics, signing_keys, welcome
 from connectors.gateway.api_keys import ApiKeys
 from connectors.gateway.auth import Authenticator
 from connectors.gateway.bodies import StrictRequest
@@ -91,6 +91,7 @@ def make_app(deps: Deps, routes: Sequence[ControllerRouterHandler]) -> App:
         [
             *(health.live, health.ready, metrics.metrics),
             *(docs.page, docs.start, docs.asset),
+            *welcome.ROUTES,
             *keys.ROUTES,
             *signing_keys.ROUTES,
             Router(

@@ -302,3 +302,11 @@ def test_pipelined_requests_of_the_api_are_all_answered(api):
     with Wire(api.port) as wire:
         wire.send(get_request(b"/health/live") * 3)
         assert [wire.answer().status for _ in range(3)] == [200] * 3
+
+
+def test_the_root_names_the_documentation_and_crawlers_are_asked_to_stay_away(api):
+    client = api.as_(None)
+    assert client.get("/").json()["docs"] == "/docs"
+    robots = client.get("/robots.txt")
+    assert robots.text == "User-agent: *\nDisallow: /\n"
+    assert robots.headers["content-type"].startswith("text/plain")
