@@ -2,10 +2,12 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from deltalake.transaction import AddAction, RemoveAction
+
+from batch.duck import quoted
 
 # Where rows are appended, in place of a month.
 RECENT = "recent"
@@ -103,6 +105,16 @@ def file_of(action: Mapping[str, Any]) -> File:
         rows=action["num_records"] or 0,
         time_ms=_span(action, "time_ms"),
         appended_ms=_span(action, "appended_ms"),
+    )
+
+
+def relation_of(files: Sequence[str], where: str = "true") -> str:
+    """The rows of Parquet files as a relation of DuckDB's SQL."""
+    listed = ", ".join(map(quoted, files))
+    # By name, because older files lack the columns that were added since.
+    return (
+        f"(FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
+        f"WHERE {where})"
     )
 
 

@@ -17,9 +17,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from batch.columns import PLACE_COLUMNS
-from batch.duck import quoted
 from batch.errors import LakeError, Overtaken
-from batch.files import RECENT, File, file_of
+from batch.files import RECENT, File, file_of, relation_of
 from schemas.catalog import Catalog
 
 _CONFIGURATION = {"delta.dataSkippingStatsColumns": "time_ms,appended_ms"}
@@ -243,13 +242,3 @@ class Table:
             raise Overtaken(f"the table {self.path} has changed meanwhile: {error}") from error
         except (DeltaError, OSError) as error:
             raise LakeError(f"the table {self.path} cannot be written: {error}") from error
-
-
-def relation_of(files: Sequence[str], where: str = "true") -> str:
-    """The rows of Parquet files as a relation of DuckDB's SQL."""
-    listed = ", ".join(map(quoted, files))
-    # By name, because older files lack the columns that were added since.
-    return (
-        f"(FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
-        f"WHERE {where})"
-    )

@@ -9,8 +9,8 @@ import duckdb
 
 from batch.duck import quoted
 from batch.errors import LakeError
-from batch.files import BUCKET_SQL, MONTH_SQL, File, Span
-from batch.lake import Table, relation_of
+from batch.files import BUCKET_SQL, MONTH_SQL, File, Span, relation_of
+from batch.lake import Table
 
 # In one step: as a table of DuckDB about a gigabyte, most of which is on disk.
 STEP_ROWS = 2_000_000

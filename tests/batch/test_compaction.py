@@ -26,7 +26,7 @@ from batch.archive import archive
 from batch.compaction import compact, merges, moves
 from batch.engine import Engine
 from batch.errors import LakeBusy, LakeError
-from batch.files import NOBODYS_BUCKET, RECENT, File
+from batch.files import NOBODYS_BUCKET, RECENT, File, relation_of
 from batch.lease import maintenance
 from batch.rewrite import rewrite
 from schemas.fields import Subject
@@ -92,7 +92,7 @@ def test_statistics_of_moved_files_are_those_of_their_rows(lake, log):
     compact(lake)
     table = lake.table("orders")
     for file in table.files():
-        (relation,) = [lakes.relation_of([str(table.path / file.path)])]
+        relation = relation_of([str(table.path / file.path)])
         with Engine(lake, log) as engine:
             (row,) = (
                 engine.sql(
@@ -160,6 +160,35 @@ def test_a_run_that_was_cut_short_is_gone_on_with(steps, lake, log, orders, monk
     assert compact(lake)["orders"] == 40 - 8 * steps
     assert orders() == expected
     assert RECENT not in {month for month, _ in places(lake)}
+
+
+@pytest.mark.usefixtures("archived")
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_crash_around_the_commit_of_a_move_repeats_and_loses_nothing(
+    is_committed, lake, orders, monkeypatch
+):
+    expected, replace = orders(), lakes.Table.replace
+
+    def crash(*args):
+        if is_committed:
+            replace(*args)
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lakes.Table, "replace", crash)
+        with pytest.raises(Crash):
+            compact(lake)
+    assert orders() == expected
+    assert compact(lake)["orders"] == (0 if is_committed else 40)
+    assert orders() == expected
+
+
+@pytest.mark.usefixtures("archived")
+def test_pseudonyms_are_not_in_deltas_own_log(lake):
+    compact(lake)
+    written = b"".join(path.read_bytes() for path in lake.directory.rglob("*.json"))
+    assert b"month=2024-05" in written
+    assert not [subject for subject in SUBJECTS if subject.encode() in written]
 
 
 @pytest.mark.usefixtures("archived")
