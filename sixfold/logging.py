@@ -23,5 +23,6 @@ def configure(level: int = logging.INFO) -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Whatever is standard error when something is logged: it may be another one by then.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
