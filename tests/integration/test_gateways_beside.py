@@ -17,11 +17,8 @@ from test_kill import BROWSER, WORK_S, Crowd, check
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[PlatformProcess]:
-    process = PlatformProcess(tmp_path)
-    process.start()
-    yield process
-    process.close()
+def host(platform: PlatformProcess) -> PlatformProcess:
+    return platform
 
 
 @pytest.fixture

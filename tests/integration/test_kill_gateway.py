@@ -7,10 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import httpx
-import pytest
 from platform_process import PlatformProcess
 from test_full_disk import TARGET, Clicking, counted, eventually, metric
 
@@ -18,14 +16,6 @@ from connectors.log.spillfile import SpillFile
 
 CLICKS = 200
 KILLS = 2
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
-    process = PlatformProcess(tmp_path)
-    process.start()
-    yield process
-    process.close()
 
 
 def free_port() -> int:

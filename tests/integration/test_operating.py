@@ -1,10 +1,7 @@
 """What operators do to a running platform, by the commands that they have."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from platform_process import PlatformProcess
 
 from connectors.log.sqlite import SqliteLog
@@ -16,14 +13,6 @@ FROM_THE_FUTURE = (
     b'{"type":"link.painted","specversion":"1.0","id":"01a20d2a-173b-700f-a19a-50155ecbd262",'
     b'"source":"fold/links","time":"2026-01-01T00:00:00Z","tenant":"main","data":{"link":"x"}}'
 )
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
-    process = PlatformProcess(tmp_path)
-    process.start()
-    yield process
-    process.close()
 
 
 def letters(platform: PlatformProcess) -> list[dict[str, str]]:

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,14 +15,6 @@ THREADS = 8
 CLICKS = 30  # of each thread
 SENT = 200
 TIMEOUT_S = 60.0
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
-    process = PlatformProcess(tmp_path)
-    process.start()
-    yield process
-    process.close()
 
 
 @pytest.fixture

@@ -1,25 +1,14 @@
 """Rotating the master key of a running platform."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import jwt
-import pytest
 from platform_process import PlatformProcess
 
 from connectors.log.sqlite import SqliteLog
 
 SECRETS = {1: "the first secret, long enough for HS256", 2: "the second secret, as long as that"}
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
-    process = PlatformProcess(tmp_path)
-    process.start()
-    yield process
-    process.close()
 
 
 def status(platform: PlatformProcess) -> dict[int, int]:
